@@ -1,0 +1,26 @@
+"""Spoken term detection: find where a term is said in an archive of recordings.
+
+>>> import stdsearch
+>>> archive = stdsearch.Archive.open("ARCHIVE")  # doctest: +SKIP
+>>> archive.search("evening").hits[0]  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from stdsearch.errors import StdSearchError
+from stdsearch.types import Hit, Term, TermHits
+
+if TYPE_CHECKING:
+    from stdsearch.search import Archive
+
+__version__ = "0.1.0"
+__all__ = ["Archive", "Hit", "StdSearchError", "Term", "TermHits", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Archive, imported when first asked for: it brings torch and faiss, which the scorer must not."""
+    if name == "Archive":
+        from stdsearch.search import Archive
+
+        return Archive
+    raise AttributeError(f"module 'stdsearch' has no attribute {name!r}")

@@ -1,0 +1,58 @@
+"""The `stdsearch` command: its group of subcommands and its way to end.
+
+Subcommand modules import what is heavy (torch, faiss, numba, duckdb) inside the function that runs,
+so that `stdsearch --help` and `stdsearch score` start at once.
+"""
+
+import importlib
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+from stdsearch import __version__
+from stdsearch.errors import StdSearchError
+
+BUILT_IN = ("convert", "info", "query", "score")  # stdsearch.cli.NAME holds the command NAME
+
+
+class CommandGroup(click.Group):
+    """The built-in subcommands and those of the entry-point group `stdsearch.commands`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every subcommand's name, sorted."""
+        return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group="stdsearch.commands"))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported when asked for."""
+        if cmd_name in BUILT_IN:
+            command: click.Command = getattr(importlib.import_module(f"stdsearch.cli.{cmd_name}"), cmd_name)
+            return command
+        for entry in entry_points(group="stdsearch.commands", name=cmd_name):
+            loaded: click.Command = entry.load()
+            return loaded
+        return None
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stdsearch")
+def cli() -> None:
+    """Find where a word or phrase is said in hours or years of recordings, without transcripts."""
+
+
+def main() -> None:
+    """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
+    try:
+        sys.exit(cli.main(prog_name="stdsearch", standalone_mode=False) or 0)
+    except StdSearchError as error:
+        click.echo(f"stdsearch: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stdsearch: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `stdsearch query ... | head`
+        sys.stderr.close()
+        sys.exit(0)
