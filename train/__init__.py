@@ -1,0 +1,1 @@
+"""Makes an encoder: preparation, data, losses, recipes, loop, model card."""

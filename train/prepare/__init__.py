@@ -1,0 +1,1 @@
+"""Speech with transcripts in, a manifest with word and phone times out."""
