@@ -1,0 +1,213 @@
+"""Recordings as 16 kHz float32, from any file, each channel kept apart, streamed.
+
+libsndfile (soundfile) decodes WAV, FLAC, MP3, Ogg Vorbis and Opus; ffmpeg, when it is on PATH, decodes the rest.
+soxr resamples. A file is never held as a whole: only `read` gathers what it was asked for.
+A recording that breaks off early is read as far as it goes, and a warning is logged.
+"""
+
+import logging
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from stdsearch.errors import StdSearchError
+
+SAMPLE_RATE = 16000  # Hz
+_CHUNK_SECONDS = 10  # decoded and resampled at a time
+_WARM_UP_SECONDS = 1  # decoded before a span and dropped: after a seek MP3 and Vorbis need 0.05 s, soxr less
+_SLACK_SECONDS = 0.01  # times are written to 0.01 s, so a span may end this much after the recording
+_UNKNOWN_BYTES = 0x7FFF0000  # programs that write WAV to a pipe claim at least as many
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a recording's header says: duration in seconds, number of channels, its own sample rate in Hz.
+
+    The duration of an MP3 with a variable bit rate and no Xing header is an estimate.
+    """
+
+    duration: float
+    channels: int
+    sample_rate: int
+
+
+_Decoded = tuple[AudioInfo, Iterator[np.ndarray]]  # chunks (n, channels) float32 at the recording's own rate
+
+
+def probe(path: Path) -> AudioInfo:
+    """What the header of a recording says, without decoding the recording."""
+    with _decode(path) as (info, _):
+        return info
+
+
+def blocks(path: Path, *, seconds: float) -> Iterator[np.ndarray]:
+    """Consecutive (channels, n) float32 blocks at 16 kHz that concatenate to the whole recording.
+
+    Every block but the last lasts `seconds`. Raises StdSearchError if the file is missing, is no audio, holds none,
+    or holds samples that are not finite.
+    """
+    block_samples = round(seconds * SAMPLE_RATE)
+    if block_samples < 1:
+        raise ValueError(f"a block of {seconds} s is shorter than one sample")
+    held: list[np.ndarray] = []
+    n_held = 0
+    for chunk in _at_16_khz(path):
+        held.append(chunk)
+        n_held += len(chunk)
+        if n_held < block_samples:
+            continue
+        whole = np.concatenate(held)
+        for start in range(0, n_held - block_samples + 1, block_samples):
+            yield np.ascontiguousarray(whole[start : start + block_samples].T)
+        held = [whole[n_held - n_held % block_samples :]]
+        n_held %= block_samples
+    if n_held:
+        yield np.ascontiguousarray(np.concatenate(held).T)
+
+
+def read(path: Path, *, channel: int = 1, tbeg: float = 0.0, dur: float | None = None) -> np.ndarray:
+    """One channel of a recording, or of its span [tbeg, tbeg + dur), as (n,) float32 at 16 kHz.
+
+    Channels count from 1. A span equals that slice of the whole, but is sought, not decoded from the start.
+    Raises StdSearchError, naming the recording's duration, if the span is not inside it.
+    """
+    info = probe(path)
+    if not 1 <= channel <= info.channels:
+        raise StdSearchError(f"{path}: has no channel {channel}; its channels are 1 to {info.channels}")
+    tend = info.duration if dur is None else tbeg + dur
+    if not 0 <= tbeg < tend <= info.duration + _SLACK_SECONDS:
+        raise StdSearchError(
+            f"{path}: {tbeg:.2f} to {tend:.2f} s is no span of it; give one within its {info.duration:.2f} s"
+        )
+    from_second = max(0, int(tbeg) - _WARM_UP_SECONDS)
+    first = round((tbeg - from_second) * SAMPLE_RATE)
+    last = None if dur is None else round((tend - from_second) * SAMPLE_RATE)
+    gathered: list[np.ndarray] = []
+    n_gathered = 0
+    for chunk in _at_16_khz(path, from_second):
+        gathered.append(chunk[:, channel - 1])
+        n_gathered += len(chunk)
+        if last is not None and n_gathered >= last:
+            break
+    if n_gathered <= first:
+        raise StdSearchError(f"{path}: breaks off {from_second + n_gathered / SAMPLE_RATE:.2f} s; give a span before")
+    return np.concatenate(gathered)[first:last]
+
+
+def write_wav(path: Path, waveform: np.ndarray) -> None:
+    """Write (n,) floats in [-1, 1] at 16 kHz as a 16-bit WAV; what is louder is clipped."""
+    try:
+        soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    except soundfile.LibsndfileError as error:
+        raise StdSearchError(f"{path}: cannot be written; choose a folder that exists and is yours to write") from error
+
+
+def _at_16_khz(path: Path, from_second: int = 0) -> Iterator[np.ndarray]:
+    """Chunks (n, channels) at 16 kHz, from a whole second on, where both rates have a sample and soxr is in phase."""
+    n_samples = 0
+    with _decode(path, from_second) as (info, chunks):
+        resampler = soxr.ResampleStream(info.sample_rate, SAMPLE_RATE, info.channels)
+        for chunk in chunks:
+            if not np.isfinite(chunk).all():
+                raise StdSearchError(f"{path}: holds samples that are no finite numbers; convert it to 16-bit WAV")
+            resampled = resampler.resample_chunk(chunk)
+            n_samples += len(resampled)
+            yield resampled
+        resampled = resampler.resample_chunk(np.empty((0, info.channels), np.float32), last=True)
+        yield resampled
+    if not n_samples + len(resampled):
+        raise StdSearchError(f"{path}: holds no sound after {from_second} s; leave it out, or copy it again")
+
+
+def _decode(path: Path, from_second: int = 0) -> AbstractContextManager[_Decoded]:
+    """A recording opened by the first decoder that can, soundfile or ffmpeg."""
+    if not path.is_file():
+        raise StdSearchError(f"{path}: no such file; check the path")
+    if not path.stat().st_size:
+        raise StdSearchError(f"{path}: is empty; leave it out, or copy it again")
+    try:
+        sound = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: .raw has no header
+        ffmpeg = shutil.which("ffmpeg")
+        if ffmpeg is None:
+            raise StdSearchError(
+                f"{path}: no audio that libsndfile knows, and ffmpeg is not on PATH; install ffmpeg, or convert to WAV"
+            ) from error
+        return _decode_with_ffmpeg(ffmpeg, path, from_second)
+    return _decode_with_soundfile(sound, from_second)
+
+
+@contextmanager
+def _decode_with_soundfile(sound: soundfile.SoundFile, from_second: int) -> Iterator[_Decoded]:
+    with sound:
+        rate = sound.samplerate
+
+        def chunks() -> Iterator[np.ndarray]:
+            n_frames = from_second * rate
+            complaint = ""
+            try:
+                sound.seek(n_frames)
+                while len(chunk := sound.read(_CHUNK_SECONDS * rate, dtype="float32", always_2d=True)):
+                    n_frames += len(chunk)
+                    yield chunk
+            except soundfile.LibsndfileError as error:  # FLAC cut short or damaged
+                complaint = error.error_string
+            if complaint or n_frames + rate < _claimed_frames(sound):
+                _log.warning("%s: breaks off after %.1f s %s", sound.name, n_frames / rate, complaint)
+
+        yield AudioInfo(sound.frames / rate, sound.channels, rate), chunks()
+
+
+def _claimed_frames(sound: soundfile.SoundFile) -> int:
+    """How many frames the header claims. libsndfile counts what a WAV holds, and only logs what its header says."""
+    data = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+    if data is None or int(data[1]) >= _UNKNOWN_BYTES:
+        return int(sound.frames)
+    return int(sound.frames * int(data[1]) / max(1, int(data[2])))
+
+
+@contextmanager
+def _decode_with_ffmpeg(ffmpeg: str, path: Path, from_second: int) -> Iterator[_Decoded]:
+    """What ffmpeg decodes, as an AU stream, the headed format made for pipes: six big-endian words, then samples."""
+    command = [ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-ss", str(from_second), "-i", f"file:{path}"]
+    command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
+        assert process.stdout is not None
+        pipe = process.stdout
+
+        def messages() -> str:
+            log.seek(0)
+            return log.read().decode(errors="replace")
+
+        def chunks() -> Iterator[np.ndarray]:
+            n_frames = 0
+            while data := pipe.read(_CHUNK_SECONDS * rate * channels * 4):
+                chunk = np.frombuffer(data[: len(data) // (4 * channels) * 4 * channels], ">f4")
+                n_frames += len(chunk) // channels
+                yield chunk.astype(np.float32).reshape(-1, channels)
+            if process.wait():
+                _log.warning("%s: breaks off after %.1f s", path, from_second + n_frames / rate)
+
+        try:
+            header = pipe.read(24)
+            duration = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", messages())
+            if len(header) < 24 or duration is None:
+                raise StdSearchError(f"{path}: no audio that libsndfile or ffmpeg knows; convert it to WAV or FLAC")
+            _, offset, _, _, rate, channels = struct.unpack(">4s5I", header)
+            pipe.read(offset - 24)
+            hours, minutes, seconds = map(float, duration.groups())
+            yield AudioInfo(3600 * hours + 60 * minutes + seconds, channels, rate), chunks()
+        finally:
+            process.kill()
