@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## search a small archive of synthetic voices, or your own: AUDIO=DIR TERM="a phrase"
-	@$(BIN)/python benchmarks/demo.py $(DEMO_ARGS)
+	@$(BIN)/python benchmarks/demo/run.py $(DEMO_ARGS)
 
 test: $(READY)  ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -m "not slow" tests $(SOURCES)

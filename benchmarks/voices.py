@@ -3,10 +3,10 @@
 For the demo, and for archives whose reference is known to the millisecond. espeak-ng is GPL-3: it comes with the
 extra `demo`, and is loaded by this script in a process of its own, never by the engine.
 
-    python benchmarks/voices.py LINES.tsv FOLDER
+    python benchmarks/voices.py LINES.tsv FOLDER > words.tsv
 
-LINES.tsv has the columns recording, voice, rate, pitch, text. FOLDER gets a WAV per recording and words.tsv with the
-columns word, speaker, recording, tbeg, tend (seconds), as in the reference files of the spoken term detection tasks.
+LINES.tsv has the columns recording, voice, rate, pitch, text. FOLDER gets a WAV per recording; words.tsv has the
+columns word, speaker, recording, tbeg, tend, in seconds.
 """
 
 import csv
@@ -129,27 +129,23 @@ def _words(text: str, events: list[tuple[int, int, float, bool]]) -> list[Word]:
             times.setdefault(current, [seconds, seconds])
         elif silent or kind == END:
             current = None
-    ends = [*list(times)[1:], len(tokens)]
+    ends = [*times, len(tokens)][1:]
     said = (text[tokens[first][0] : tokens[last - 1][1]] for first, last in zip(times, ends, strict=True))
-    return [Word(_bare(word), *span) for word, span in zip(said, times.values(), strict=True)]
-
-
-def _bare(word: str) -> str:
-    """The word without the punctuation around it."""
-    return re.sub(r"^\W+|\W+$", "", word)
+    return [Word(re.sub(r"^\W+|\W+$", "", word), *span) for word, span in zip(said, times.values(), strict=True)]
 
 
 def main() -> None:
-    """Render the lines of a table, a recording each."""
+    """Render the lines of a table, a recording each, and print the words."""
     lines, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    with lines.open(encoding="utf-8") as file, (folder / "words.tsv").open("w", encoding="utf-8") as words:
-        print("word", "speaker", "recording", "tbeg", "tend", sep="\t", file=words)
+    table = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    table.writerow(("word", "speaker", "recording", "tbeg", "tend"))
+    with lines.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file, delimiter="\t"):
             path = folder / f"{line['recording']}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
             for word in render(line["text"], line["voice"], path, rate=int(line["rate"]), pitch=int(line["pitch"])):
                 times = f"{word.tbeg:.3f}", f"{word.tend:.3f}"
-                print(word.text.lower(), line["voice"], line["recording"], *times, sep="\t", file=words)
+                table.writerow((word.text.lower(), line["voice"], line["recording"], *times))
 
 
 if __name__ == "__main__":
