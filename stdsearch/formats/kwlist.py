@@ -1,0 +1,133 @@
+"""KWList, NIST's list of the terms to search for.
+
+    <kwlist ecf_filename="ecf.xml" version="1" language="english" encoding="UTF-8" compareNormalize="lowercase">
+      <kw kwid="KW-001">
+        <kwtext>salt lake</kwtext>
+        <kwinfo><attr><name>vocabulary</name><value>OOV</value></attr></kwinfo>
+      </kw>
+    </kwlist>
+
+STD 2006 spells it termlist, term, termid, termtext, terminfo, and may leave out encoding and compareNormalize:
+they are then UTF-8 and lowercase, as that evaluation compared without regard to case.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stdsearch.formats.source import open_output
+from stdsearch.formats.xml import Element, XMLReader, tag, text_element
+from stdsearch.types import Term
+
+ENCODINGS = ("UTF-8", "GB2312", "gb2312-raw")
+COMPARE_NORMALIZE = ("lowercase", "")
+
+STD2006 = {"termlist": "kwlist", "term": "kw", "termid": "kwid", "termtext": "kwtext", "terminfo": "kwinfo"}
+GRAMMAR = {
+    "kwlist": Element(
+        required=frozenset({"ecf_filename", "version", "language"}),
+        optional=frozenset({"encoding", "compareNormalize"}),
+        children={
+            "kw": Element(
+                required=frozenset({"kwid"}),
+                children={
+                    "kwtext": Element(text=True),
+                    "kwinfo": Element(
+                        children={"attr": Element(children={"name": Element(text=True), "value": Element(text=True)})}
+                    ),
+                },
+            )
+        },
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KWList:
+    """The terms to search for, in the file's order.
+
+    compare_normalize is "lowercase" or "": whether words are compared without or with regard to case.
+    """
+
+    terms: tuple[Term, ...]
+    ecf_filename: str = ""
+    version: str = ""
+    language: str = ""
+    encoding: str = "UTF-8"
+    compare_normalize: str = "lowercase"
+
+
+def read_kwlist(path: str | Path) -> KWList:
+    """The KWList that the file holds, in either spelling; of two attributes with one name, the last counts.
+
+    Raises StdSearchError if the file is unreadable, malformed or not a KWList, or two terms share a kwid.
+    """
+    reader = XMLReader(path, GRAMMAR, STD2006)
+    terms: dict[str, Term] = {}
+    head = {"encoding": "UTF-8", "compareNormalize": "lowercase"}
+    kwid = ""
+    texts: dict[str, str] = {}  # of the elements closed so far in this <kw>
+    attributes: dict[str, str] = {}
+
+    def start(name: str, given: dict[str, str]) -> None:
+        nonlocal kwid, attributes
+        if name == "kwlist":
+            head.update(given)
+            reader.choice("encoding", head["encoding"], ENCODINGS)
+            reader.choice("compareNormalize", head["compareNormalize"], COMPARE_NORMALIZE)
+        elif name == "kw":
+            kwid, attributes = given["kwid"], {}
+            texts.clear()
+            if kwid in terms:
+                raise reader.error(f'the kwid "{kwid}" occurs twice; give every term its own')
+        elif name == "kwtext" and name in texts:
+            raise reader.error(f'the term "{kwid}" has two texts; give each its own kwid')
+
+    def end(name: str, text: str) -> None:
+        if name in ("kwtext", "name", "value"):
+            texts[name] = text
+        elif name == "attr":
+            if not {"name", "value"} <= texts.keys():
+                raise reader.error(f'an <attr> of the term "{kwid}" lacks its <name> or <value>')
+            attributes[texts.pop("name")] = texts.pop("value")
+        elif name == "kw":
+            if "kwtext" not in texts:
+                raise reader.error(f'the term "{kwid}" lacks its <kwtext>')
+            terms[kwid] = Term(kwid, texts["kwtext"], attributes)
+
+    reader.read(start, end)
+    return KWList(
+        tuple(terms.values()),
+        head["ecf_filename"],
+        head["version"],
+        head["language"],
+        head["encoding"],
+        head["compareNormalize"],
+    )
+
+
+def write_kwlist(kwlist: KWList, path: str | Path, *, std2006: bool = False) -> None:
+    """Write the KWList as UTF-8, in the spelling of OpenKWS or of STD 2006."""
+    spelling = {ours: theirs for theirs, ours in STD2006.items()} if std2006 else {}
+
+    def spelt(name: str) -> str:
+        return spelling.get(name, name)
+
+    head = {
+        "ecf_filename": kwlist.ecf_filename,
+        "version": kwlist.version,
+        "language": kwlist.language,
+        "encoding": kwlist.encoding,
+        "compareNormalize": kwlist.compare_normalize,
+    }
+    with open_output(path) as stream:
+        stream.write(f"{tag(spelt('kwlist'), head)}\n")
+        for term in kwlist.terms:
+            stream.write(f"  {tag(spelt('kw'), {spelt('kwid'): term.kwid})}\n")
+            stream.write(f"    {text_element(spelt('kwtext'), term.text)}\n")
+            if term.attributes:
+                stream.write(f"    <{spelt('kwinfo')}>\n")
+                for name, value in term.attributes.items():
+                    stream.write(f"      <attr>{text_element('name', name)}{text_element('value', value)}</attr>\n")
+                stream.write(f"    </{spelt('kwinfo')}>\n")
+            stream.write(f"  </{spelt('kw')}>\n")
+        stream.write(f"</{spelt('kwlist')}>\n")

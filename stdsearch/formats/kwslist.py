@@ -1,0 +1,235 @@
+"""KWSList, NIST's list of a system's hits, term by term.
+
+    <kwslist kwlist_filename="kwlist.xml" language="english" system_id="stdsearch">
+      <detected_kwlist kwid="KW-001" search_time="0.1" oov_count="0">
+        <kw file="talk" channel="1" tbeg="12.340" dur="0.410" score="0.967" decision="YES"/>
+      </detected_kwlist>
+    </kwslist>
+
+STD 2006 spells it stdlist, detected_termlist, term, and adds indexing_time and index_size. Plain or gzip.
+A million hits are read in seconds: they are parsed as a stream and kept as columns.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stdsearch.formats.source import open_output
+from stdsearch.formats.xml import Element, XMLReader, decimal, quoted, tag
+from stdsearch.types import Hit
+
+STD2006 = {
+    "stdlist": "kwslist",
+    "detected_termlist": "detected_kwlist",
+    "term": "kw",
+    "termlist_filename": "kwlist_filename",
+    "termid": "kwid",
+    "term_search_time": "search_time",
+    "oov_term_count": "oov_count",
+}
+GRAMMAR = {
+    "kwslist": Element(
+        required=frozenset({"kwlist_filename", "language", "system_id"}),
+        optional=frozenset({"min_score", "max_score", "indexing_time", "index_size"}),
+        children={
+            "detected_kwlist": Element(
+                required=frozenset({"kwid", "search_time", "oov_count"}),
+                children={"kw": Element(required=frozenset({"file", "channel", "tbeg", "dur", "score", "decision"}))},
+            )
+        },
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """n hits as parallel columns, each of shape (n,).
+
+    file: object array of str, NIST's file id (no directory, no extension). channel: int64. tbeg, dur: float64 seconds.
+    score: float64. decision: bool, True for YES.
+    """
+
+    file: np.ndarray
+    channel: np.ndarray
+    tbeg: np.ndarray
+    dur: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    @classmethod
+    def from_hits(cls, hits: Iterable[Hit]) -> "Hits":
+        """The hits as columns; file is the hit's recording as it stands."""
+        hits = list(hits)
+        return cls(
+            _objects([hit.recording for hit in hits]),
+            np.array([hit.channel for hit in hits], dtype=np.int64),
+            np.array([hit.tbeg for hit in hits], dtype=np.float64),
+            np.array([hit.dur for hit in hits], dtype=np.float64),
+            np.array([hit.score for hit in hits], dtype=np.float64),
+            np.array([hit.decision for hit in hits], dtype=np.bool_),
+        )
+
+    def to_hits(self) -> tuple[Hit, ...]:
+        """The hits one by one, in order; recording is the file id."""
+        columns = (self.file, self.channel, self.tbeg, self.dur, self.score, self.decision)
+        return tuple(Hit(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedTerm:
+    """What the system found for one term; search_time in seconds, oov_count None where the file says NA."""
+
+    kwid: str
+    search_time: float
+    oov_count: int | None
+    hits: Hits
+
+
+@dataclass(frozen=True, slots=True)
+class KWSList:
+    """A system's hits, in the file's order. min_score and max_score bound its scores, where the file says so."""
+
+    detected: tuple[DetectedTerm, ...]
+    kwlist_filename: str = ""
+    language: str = ""
+    system_id: str = ""
+    min_score: float | None = None
+    max_score: float | None = None
+    indexing_time: str = ""  # STD 2006 only, as its file has it
+    index_size: str = ""
+
+
+class _Columns:
+    """Hits being gathered for one term; each file id is kept once however many hits name it."""
+
+    def __init__(self, kwid: str, search_time: float, oov_count: int | None):
+        self.kwid, self.search_time, self.oov_count = kwid, search_time, oov_count
+        self.file: list[str] = []
+        self.channel = array("q")
+        self.tbeg, self.dur, self.score = array("d"), array("d"), array("d")
+        self.decision = array("b")
+
+    def detected(self) -> DetectedTerm:
+        hits = Hits(
+            _objects(self.file),
+            np.array(self.channel, dtype=np.int64),
+            np.array(self.tbeg, dtype=np.float64),
+            np.array(self.dur, dtype=np.float64),
+            np.array(self.score, dtype=np.float64),
+            np.array(self.decision, dtype=np.bool_),
+        )
+        return DetectedTerm(self.kwid, self.search_time, self.oov_count, hits)
+
+
+def _objects(strings: list[str]) -> np.ndarray:
+    column = np.empty(len(strings), dtype=object)
+    column[:] = strings
+    return column
+
+
+def read_kwslist(path: str | Path) -> KWSList:
+    """The KWSList that the file holds, in either spelling, plain or gzip.
+
+    Raises StdSearchError if the file is unreadable, malformed or not a KWSList, a number is not finite, a duration
+    negative, or two lists of hits share a kwid.
+    """
+    reader = XMLReader(path, GRAMMAR, STD2006)
+    head: dict[str, str] = {}
+    bounds: dict[str, float] = {}
+    detected: list[DetectedTerm] = []
+    kwids: set[str] = set()
+    names: dict[str, str] = {}
+    columns = _Columns("", 0.0, None)
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal columns
+        if name == "kw":
+            file, decision = attributes["file"], attributes["decision"]
+            if decision not in ("YES", "NO"):
+                raise reader.error(f'decision="{decision}" must be YES or NO')
+            columns.file.append(names.setdefault(file, file))
+            columns.channel.append(reader.count("channel", attributes["channel"]))
+            columns.tbeg.append(reader.number("tbeg", attributes["tbeg"]))
+            columns.dur.append(reader.duration("dur", attributes["dur"]))
+            columns.score.append(reader.number("score", attributes["score"]))
+            columns.decision.append(decision == "YES")
+        elif name == "detected_kwlist":
+            kwid, oov_count = attributes["kwid"], attributes["oov_count"]
+            if kwid in kwids:
+                raise reader.error(f'the kwid "{kwid}" occurs twice; put all hits of a term into one <detected_kwlist>')
+            kwids.add(kwid)
+            columns = _Columns(
+                kwid,
+                reader.number("search_time", attributes["search_time"]),
+                None if oov_count == "NA" else reader.count("oov_count", oov_count),
+            )
+        else:
+            head.update(attributes)
+            bounds.update({key: reader.number(key, head[key]) for key in ("min_score", "max_score") if key in head})
+
+    def end(name: str, _: str) -> None:
+        if name == "detected_kwlist":
+            detected.append(columns.detected())
+
+    reader.read(start, end)
+    return KWSList(
+        tuple(detected),
+        head["kwlist_filename"],
+        head["language"],
+        head["system_id"],
+        bounds.get("min_score"),
+        bounds.get("max_score"),
+        head.get("indexing_time", ""),
+        head.get("index_size", ""),
+    )
+
+
+def write_kwslist(kwslist: KWSList, path: str | Path, *, std2006: bool = False) -> None:
+    """Write the KWSList as UTF-8, gzip if the name ends in .gz, in the spelling of OpenKWS or of STD 2006."""
+    with open_output(path) as stream:
+        stream.writelines(format_kwslist(kwslist, std2006=std2006))
+
+
+def format_kwslist(kwslist: KWSList, *, std2006: bool = False) -> Iterator[str]:
+    """The lines of the KWSList's file, each with its line end; numbers keep every digit and have no exponent."""
+    spelling = {ours: theirs for theirs, ours in STD2006.items()} if std2006 else {}
+
+    def opening(name: str, attributes: Mapping[str, str | None]) -> str:
+        given = {spelling.get(key, key): value for key, value in attributes.items() if value is not None}
+        return tag(spelling.get(name, name), given)
+
+    head = opening(
+        "kwslist",
+        {
+            "kwlist_filename": kwslist.kwlist_filename,
+            "indexing_time": kwslist.indexing_time or ("" if std2006 else None),
+            "language": kwslist.language,
+            "index_size": kwslist.index_size or ("" if std2006 else None),
+            "system_id": kwslist.system_id,
+            "min_score": None if kwslist.min_score is None else decimal(kwslist.min_score),
+            "max_score": None if kwslist.max_score is None else decimal(kwslist.max_score),
+        },
+    )
+    yield f"{head}\n"
+    hit_name, list_name, root_name = (spelling.get(name, name) for name in ("kw", "detected_kwlist", "kwslist"))
+    for term in kwslist.detected:
+        attributes = {
+            "kwid": term.kwid,
+            "search_time": decimal(term.search_time),
+            "oov_count": "NA" if term.oov_count is None else str(term.oov_count),
+        }
+        yield f"  {opening('detected_kwlist', attributes)}\n"
+        for hit in term.hits.to_hits():
+            decision = "YES" if hit.decision else "NO"
+            yield (
+                f'    <{hit_name} file={quoted(hit.recording)} channel="{hit.channel}" tbeg="{decimal(hit.tbeg)}"'
+                f' dur="{decimal(hit.dur)}" score="{decimal(hit.score)}" decision="{decision}"/>\n'
+            )
+        yield f"  </{list_name}>\n"
+    yield f"</{root_name}>\n"

@@ -1,0 +1,59 @@
+"""Every file that NIST's own cases hold is read, written and read again without loss."""
+
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stdsearch.formats.ecf import read_ecf, write_ecf
+from stdsearch.formats.kwlist import read_kwlist, write_kwlist
+from stdsearch.formats.kwslist import KWSList, read_kwslist, write_kwslist
+from stdsearch.formats.rttm import read_rttm, write_rttm
+
+F4DE = Path(__file__).resolve().parents[2] / ".." / "shared" / "f4de"
+CASES = sorted(path.parent for path in F4DE.glob("*/ecf.xml"))
+
+pytestmark = pytest.mark.skipif(not CASES, reason="NIST's cases (../shared/f4de) are not here")
+
+
+def rows(kwslist: KWSList) -> list[tuple]:
+    return [(d.kwid, d.search_time, d.oov_count, d.hits.to_hits()) for d in kwslist.detected]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_round_trips(case, tmp_path):
+    ecf = read_ecf(case / "ecf.xml")
+    write_ecf(ecf, tmp_path / "ecf.xml")
+    assert read_ecf(tmp_path / "ecf.xml") == ecf
+
+    transcript = read_rttm(case / "ref.rttm")
+    write_rttm(transcript, tmp_path / "ref.rttm")
+    assert read_rttm(tmp_path / "ref.rttm") == transcript
+
+    kwlist, kwslist = read_kwlist(case / "kwlist.xml"), read_kwslist(case / "kwslist.xml")
+    for std2006 in (False, True):
+        write_kwlist(kwlist, tmp_path / "kwlist.xml", std2006=std2006)
+        assert read_kwlist(tmp_path / "kwlist.xml") == kwlist
+        write_kwslist(kwslist, tmp_path / "kwslist.xml.gz", std2006=std2006)
+        again = read_kwslist(tmp_path / "kwslist.xml.gz")
+        assert rows(again) == rows(kwslist)
+        assert astuple(again)[1:] == astuple(kwslist)[1:]
+
+
+def test_a_transcript_is_kept_whole():
+    transcript = read_rttm(F4DE / "std06_10files" / "ref.rttm")
+    kinds = {kind: sum(row.type == kind for row in transcript) for kind in {row.type for row in transcript}}
+    assert len(transcript) == 27681
+    assert {"LEXEME": 25188, "SPEAKER": 1487, "SPKR-INFO": 121, "NOSCORE": 19}.items() <= kinds.items()
+    first = transcript[0]
+    assert (first.type, first.tbeg, first.dur, first.name) == ("SPKR-INFO", None, None, "Jackie_Judd")
+
+
+def test_hits_are_columns():
+    (first, *_) = read_kwslist(F4DE / "test3" / "kwslist.xml").detected
+    assert (first.kwid, first.search_time, first.oov_count) == ("TERM-001", 24.3, 0)
+    assert first.hits.file[0] == "20010206_1830_1900_ABC_WNT_exA"
+    assert (first.hits.tbeg[0], first.hits.dur[0], first.hits.score[0]) == (1630.71, 0.37, 0.966931)
+    assert first.hits.decision.dtype == np.bool_
+    assert first.hits.channel.dtype == np.int64
