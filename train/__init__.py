@@ -1,1 +1,1 @@
-"""Makes an encoder: preparation, data, losses, recipes, loop, model card."""
+"""Makes encoders: data preparation, losses, recipes, the training loop, model cards."""

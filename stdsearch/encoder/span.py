@@ -1,0 +1,248 @@
+"""The span encoder: one pass over a recording, then any span for a few subtractions.
+
+A time-delay network turns log-mel into frames of 40 ms; a head reads two phone posteriors (20 ms each) from every
+frame; span pooling and a small network give the embedding of any span. A convolutional network over phones, pooled
+by the same rule, embeds a pronunciation into the same space.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stdsearch.encoder.pooling import pool_spans
+from stdsearch.features import LogMel, MelSettings
+from stdsearch.phones import PHONE_INDEX, SYMBOLS
+
+STACK = 8  # mel frames (10 ms) that one network frame reads
+STRIDE = 4  # mel frames from one network frame to the next: 40 ms
+MEL_SCALE = 1 / 3  # brings log-mel, less its mean, to about unit variance
+ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """The shape of a span encoder; saved with its weights."""
+
+    mel: MelSettings = field(default_factory=MelSettings)
+    channels: int = 384
+    dilations: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 1)
+    hidden: int = 192  # size of a frame vector, which is what an archive stores
+    parts: int = 5  # of a span, see encoder.pooling
+    dim: int = 128  # size of an embedding
+    head: int = 512
+    text_channels: int = 256
+    text_blocks: int = 4
+    dropout: float = 0.1
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one frame to the next."""
+        return STRIDE * self.mel.hop
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What the network makes of a stretch of one channel.
+
+    hidden: (T, hidden + 1) float32, frame vectors and, last, the attention logit.
+    """
+
+    hidden: np.ndarray
+    frame_seconds: float
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the frames cover."""
+        return len(self.hidden) * self.frame_seconds
+
+
+class ContextBlock(nn.Module):
+    """Residual block over frames t - dilation, t, t + dilation: concatenate → Linear → LayerNorm → ReLU.
+
+    Dropout drops a channel for a whole sequence: cheaper than one draw for each element, and as good.
+    """
+
+    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.linear = nn.Linear(3 * channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, channels), mask (B, T, 1) zero beyond the end of a sequence -> (B, T, channels)."""
+        d = self.dilation
+        padded = F.pad(x, (0, 0, d, d))
+        length = x.shape[1]
+        context = torch.cat([padded[:, :length], x, padded[:, 2 * d : 2 * d + length]], dim=-1)
+        kept = self.dropout(x.new_ones(len(x), 1, x.shape[2])) * mask
+        return x + F.relu(self.norm(self.linear(context))) * kept
+
+
+class TextEncoder(nn.Module):
+    """Embedding of a phone sequence: convolutions over phones that know their place from both ends."""
+
+    max_phones = 64
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        c = settings.text_channels
+        self.parts = settings.parts
+        self.phone = nn.Embedding(len(SYMBOLS), c)
+        self.from_start = nn.Embedding(self.max_phones, c)
+        self.from_end = nn.Embedding(self.max_phones, c)
+        self.blocks = nn.ModuleList(ContextBlock(c, 1, settings.dropout) for _ in range(settings.text_blocks))
+        self.norm = nn.LayerNorm(c)
+        self.head = SpanHead(c, settings)
+
+    def forward(self, phones: Tensor, lengths: Tensor) -> Tensor:
+        """Phones (n, L) indices into SYMBOLS, zero beyond lengths (n,) -> (n, dim), L2-normalised."""
+        place = torch.arange(phones.shape[1], device=phones.device)
+        mask = (place < lengths[:, None]).unsqueeze(-1)
+        last = self.max_phones - 1
+        x = self.phone(phones) + self.from_start(place.clamp_max(last))
+        x = (x + self.from_end((lengths[:, None] - 1 - place).clamp(0, last))) * mask
+        for block in self.blocks:
+            x = block(x, mask.to(x.dtype))
+        x = self.norm(x)
+        row = torch.arange(len(phones), device=phones.device)
+        zeros = torch.zeros(len(phones), device=phones.device)
+        pooled = pool_spans(x, x.new_zeros(x.shape[:2]), row, zeros, lengths.float(), self.parts)
+        embedding: Tensor = self.head(pooled)
+        return embedding
+
+
+class SpanHead(nn.Module):
+    """From a pooled span to its embedding."""
+
+    def __init__(self, channels: int, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear((settings.parts + 1) * channels, settings.head),
+            nn.LayerNorm(settings.head),
+            nn.ReLU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.head, settings.dim),
+        )
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(n, (parts + 1) * channels) -> (n, dim), L2-normalised."""
+        return F.normalize(self.layers(pooled).float(), dim=-1)
+
+
+def normalise_mel(mel: Tensor, mask: Tensor) -> Tensor:
+    """Log-mel (B, T, n_mels) less its mean over the louder half of the frames, scaled; zero where mask (B, T) is.
+
+    The louder half is mostly speech, so that the mean tells the microphone and the voice, not how long the pauses are.
+    """
+    loudness = mel.mean(dim=-1).masked_fill(~mask, float("nan"))
+    louder = (loudness >= loudness.nanmedian(dim=1, keepdim=True).values).unsqueeze(-1)
+    mean = (mel * louder).sum(dim=1, keepdim=True) / louder.sum(dim=1, keepdim=True)
+    return (mel - mean) * MEL_SCALE * mask.unsqueeze(-1)
+
+
+class SpanEncoder(nn.Module):
+    """The encoder behind query, index and training.
+
+    Training calls `encode`, `pool` and `text`; the engine calls `frames`, `embed_spans`, `embed_phones` and
+    `phone_log_posteriors`, which take and give numpy arrays and run without gradients.
+    """
+
+    kind = "span"
+
+    def __init__(self, settings: EncoderSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or EncoderSettings()
+        s = self.settings
+        self.log_mel = LogMel(s.mel)
+        self.stem = nn.Linear(STACK * s.mel.n_mels, s.channels)
+        self.stem_norm = nn.LayerNorm(s.channels)
+        self.blocks = nn.ModuleList(ContextBlock(s.channels, d, s.dropout) for d in s.dilations)
+        self.out = nn.Linear(s.channels, s.hidden)
+        self.out_norm = nn.LayerNorm(s.hidden)
+        self.attention = nn.Linear(s.hidden, 1)
+        self.phone_head = nn.Linear(s.hidden, 2 * len(SYMBOLS))
+        self.span_head = SpanHead(s.hidden, s)
+        self.text = TextEncoder(s)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over settings and weights (as float16, as they are saved): equal where embeddings are."""
+        digest = hashlib.sha256(repr(self.settings).encode())
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode() + value.detach().cpu().half().numpy().tobytes())
+        return digest.hexdigest()
+
+    def encode(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frame vectors (B, T, hidden) and attention logits (B, T) of log-mel (B, 4 T, n_mels).
+
+        lengths: (B,) in mel frames, beyond which a row is padding.
+        """
+        n_mel = mel.shape[1] - mel.shape[1] % STRIDE
+        mel = mel[:, :n_mel]
+        mask = torch.arange(n_mel, device=mel.device) < lengths[:, None]
+        x = normalise_mel(mel, mask)
+        margin = (STACK - STRIDE) // 2
+        x = F.pad(x, (0, 0, margin, STACK - STRIDE - margin)).unfold(1, STACK, STRIDE)  # (B, T, n_mels, STACK)
+        x = F.relu(self.stem_norm(self.stem(x.flatten(2).to(self.stem.weight.dtype))))
+        frame_mask = mask[:, ::STRIDE].unsqueeze(-1).to(x.dtype)
+        x = x * frame_mask
+        for block in self.blocks:
+            x = block(x, frame_mask)
+        hidden = self.out_norm(self.out(x))
+        logit = ATTENTION_LIMIT * torch.tanh(self.attention(hidden).squeeze(-1).float() / ATTENTION_LIMIT)
+        return hidden, logit
+
+    def pool(self, hidden: Tensor, logit: Tensor, row: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+        """Embeddings (n, dim) of spans; arguments as in `pool_spans`."""
+        embedding: Tensor = self.span_head(pool_spans(hidden, logit, row, begin, end, self.settings.parts))
+        return embedding
+
+    def phone_logits(self, hidden: Tensor) -> Tensor:
+        """Phone logits (B, 2 T, len(SYMBOLS)) of frame vectors (B, T, hidden): two of 20 ms from each frame."""
+        logits: Tensor = self.phone_head(hidden)
+        return logits.reshape(*hidden.shape[:-2], 2 * hidden.shape[-2], len(SYMBOLS))
+
+    @torch.inference_mode()
+    def frames(self, waveform: np.ndarray) -> Frames:
+        """Frames of a stretch (n,) of one channel, float32 at 16 kHz; at least one frame."""
+        mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)))
+        short = -len(mel) % STRIDE
+        mel = F.pad(mel, (0, 0, 0, short)).unsqueeze(0)
+        hidden, logit = self.encode(mel, torch.tensor([mel.shape[1] - short]))
+        packed = torch.cat([hidden[0].float(), logit[0, :, None]], dim=-1)
+        return Frames(packed.numpy(), self.settings.frame_seconds)
+
+    @torch.inference_mode()
+    def embed_spans(self, frames: Frames, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
+        """Embeddings (n, dim) float32 of spans, in seconds from the start of the frames; clipped to them."""
+        length = len(frames.hidden)
+        packed = torch.from_numpy(frames.hidden)
+        begin = torch.as_tensor(np.asarray(tbeg) / frames.frame_seconds, dtype=torch.float32).clamp(0, length - 0.5)
+        end = torch.as_tensor(np.asarray(tend) / frames.frame_seconds, dtype=torch.float32).clamp_max(length)
+        end = torch.maximum(end, begin + 0.5)
+        row = torch.zeros(len(begin), dtype=torch.long)
+        return self.pool(packed[None, :, :-1], packed[None, :, -1], row, begin, end).numpy()
+
+    @torch.inference_mode()
+    def embed_phones(self, pronunciations: Sequence[Sequence[str]]) -> np.ndarray:
+        """Embeddings (n, dim) float32 of phone sequences; ValueError for an empty one."""
+        if not all(pronunciations):
+            raise ValueError("a pronunciation needs at least one phone")
+        lengths = torch.tensor([len(phones) for phones in pronunciations])
+        padded = torch.zeros(len(pronunciations), int(lengths.max()), dtype=torch.long)
+        for row, phones in zip(padded, pronunciations, strict=True):
+            row[: len(phones)] = torch.tensor([PHONE_INDEX[phone] for phone in phones])
+        embedding: Tensor = self.text(padded, lengths)
+        return embedding.numpy()
+
+    @torch.inference_mode()
+    def phone_log_posteriors(self, frames: Frames) -> np.ndarray:
+        """Log posteriors (2 T, len(SYMBOLS)) float32 of the phones, one row for each 20 ms."""
+        logits = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1]))
+        return logits.log_softmax(dim=-1).numpy()

@@ -1,0 +1,66 @@
+"""Encoders on disk: safetensors weights in half precision, settings and provenance in their JSON metadata."""
+
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from stdsearch.encoder.span import EncoderSettings, SpanEncoder
+from stdsearch.errors import StdSearchError
+from stdsearch.features import MelSettings
+
+FORMAT = "stdsearch-encoder-1"
+
+
+def default_encoder_path() -> Path:
+    """The model that ships with the package."""
+    return Path(str(files("stdsearch") / "models" / "base.safetensors"))
+
+
+def save_encoder(encoder: SpanEncoder, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write weights (float16), settings and the caller's metadata; the directory must exist."""
+    weights = {
+        name: value.detach().to("cpu", torch.float16).contiguous() if value.is_floating_point() else value.cpu()
+        for name, value in encoder.state_dict().items()
+        if not name.startswith("log_mel.")  # follows from the settings
+    }
+    header = {"format": FORMAT, "kind": encoder.kind, "settings": json.dumps(asdict(encoder.settings))}
+    save_file(weights, path, metadata={**(metadata or {}), **header})
+
+
+def load_encoder(path: Path | None = None) -> SpanEncoder:
+    """The encoder saved at path, or the one that ships, ready for inference.
+
+    Raises StdSearchError for a file that is missing, truncated, or not an encoder of this version.
+    """
+    path = Path(path) if path else default_encoder_path()
+    if not path.is_file():
+        raise StdSearchError(f"{path}: no such encoder; give a .safetensors file made by `stdsearch train export`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise StdSearchError(f"{path}: not a readable safetensors file ({error}); fetch or export it again") from None
+    if header.get("format") != FORMAT or header.get("kind") != SpanEncoder.kind:
+        found = header.get("format", "none")
+        raise StdSearchError(f"{path}: not an encoder that this version reads (format {found}, wanted {FORMAT})")
+    try:
+        encoder = SpanEncoder(_settings(json.loads(header["settings"])))
+        missing, unexpected = encoder.load_state_dict(weights, strict=False)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise StdSearchError(f"{path}: settings and weights do not fit ({reason}); export the encoder again") from None
+    missing = [name for name in missing if not name.startswith("log_mel.")]
+    if missing or unexpected:
+        raise StdSearchError(f"{path}: lacks {missing[:1]}, has extra {unexpected[:1]}; export the encoder again")
+    return encoder.eval()
+
+
+def _settings(values: dict) -> EncoderSettings:
+    mel = MelSettings(**values.pop("mel"))
+    return EncoderSettings(mel=mel, **{**values, "dilations": tuple(values["dilations"])})

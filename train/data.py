@@ -1,0 +1,350 @@
+"""Training batches for span encoders: crops of utterances, labelled spans, pronunciations to tell apart.
+
+A class is a phone string. Its spans are whole words, phrases and runs of phones across words, cut with the
+inexactness that slicing will have; other spans of the same audio, without a label, are there to be told apart.
+Batch t of a seed is the same on every machine, so that a resumed run sees what an undisturbed one would.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stdsearch.audio import read
+from stdsearch.encoder.span import STRIDE
+from stdsearch.features import LogMel, MelSettings
+from stdsearch.phones import PHONE_INDEX, PHONES
+from train.augment import LOG_FLOOR, Augment
+from train.manifest import Utterance
+
+Phones = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """What a batch holds; times in seconds."""
+
+    crops: int = 36
+    crop_seconds: float = 5.0
+    isolated: int = 24  # words cut out and encoded alone, as a spoken query may be
+    isolated_seconds: float = 1.4
+    paired: float = 0.5  # share of the crops chosen to repeat a word of the others, by another speaker
+    min_phones: int = 3
+    max_phones: int = 20
+    runs: int = 9  # runs of phones and phrases, per crop
+    run_phones: tuple[int, int] = (3, 13)
+    distractors: int = 8  # unlabelled spans, per crop
+    distractor_seconds: tuple[float, float] = (0.15, 1.6)
+    dictionary_negatives: int = 150
+    edited_negatives: int = 400
+    border_noise: float = 0.015  # standard deviation of a border cut with care
+    slice_shift: float = 0.10  # ± share of the length that slicing may shift a span by
+    slice_stretch: float = 0.14  # ± share of the length that slicing may be off by
+    max_gap: float = 0.15  # a silence longer than this ends a run of phones
+    same_place: float = 0.7  # overlap (intersection over union) from which two spans count as one place
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """A batch of audio: mel (B, T, n_mels), lengths (B,) in mel frames, phones (B, T / 2) indices into SYMBOLS."""
+
+    mel: Tensor
+    lengths: Tensor
+    phones: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Crops and isolated words, the spans in them (crops first), and the classes.
+
+    row: (n,) into crops, then isolated words; begin, end: (n,) in network frames; target: (n,) into texts, or -1;
+    n_crop_spans: how many of the n lie in crops; ignored: (k, 2) as in CLAPLoss; texts: phone strings, classes first.
+    """
+
+    crops: Crops
+    isolated: Crops
+    row: Tensor
+    begin: Tensor
+    end: Tensor
+    n_crop_spans: int
+    target: Tensor
+    ignored: Tensor
+    texts: list[Phones]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An utterance, or part of it, on the way into a batch: times in seconds from the cut's start."""
+
+    utterance: int
+    tbeg: float
+    speed: float
+
+
+class SpeechData:
+    """All utterances of a split in memory: log-mel in half precision, phones and words with their times."""
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        folder: Path,
+        mel: MelSettings,
+        cache: Path | None = None,
+        progress: Callable[[Sequence[Utterance]], Sequence[Utterance]] = lambda items: items,
+    ) -> None:
+        self.utterances = [utterance for utterance in utterances if utterance.words]
+        self.hop = mel.hop
+        name = hashlib.sha256(repr((mel, [u.utterance for u in self.utterances])).encode()).hexdigest()[:16]
+        file = cache / f"mel-{name}.npz" if cache else None
+        if file and file.exists():
+            with np.load(file) as stored:
+                self.mel, self.offset = torch.from_numpy(stored["mel"]), stored["offset"]
+        else:
+            log_mel = LogMel(mel)
+            parts = [
+                log_mel(torch.from_numpy(read(folder / u.audio, channel=u.channel, tbeg=u.tbeg, dur=u.dur))).half()
+                for u in progress(self.utterances)
+            ]
+            self.mel, self.offset = torch.cat(parts), np.cumsum([0, *(len(part) for part in parts)])
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                np.savez(file, mel=self.mel.numpy(), offset=self.offset)
+        self.phones = [np.array([PHONE_INDEX[p.phone] for w in u.words for p in w.phones]) for u in self.utterances]
+        self.times = [np.array([(p.tbeg, p.tend) for w in u.words for p in w.phones]) for u in self.utterances]
+        # positions in the phone list where words begin, and the list's length
+        self.borders = [np.cumsum([0, *(len(w.phones) for w in u.words)]) for u in self.utterances]
+        self.by_word: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for i, utterance in enumerate(self.utterances):
+            for word in utterance.words:
+                self.by_word[word.text].append((i, (word.tbeg + word.tend) / 2))
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all utterances."""
+        return len(self.mel) * self.hop
+
+    def n_frames(self, utterance: int) -> int:
+        """Mel frames of an utterance."""
+        return int(self.offset[utterance + 1] - self.offset[utterance])
+
+
+class Batches:
+    """Draws batch number t for a seed; `weights` (one per utterance) set the mix of the corpora."""
+
+    def __init__(
+        self,
+        data: SpeechData,
+        settings: DataSettings,
+        augment: Callable[[int], Augment],
+        dictionary: Sequence[Phones],
+        weights: np.ndarray,
+        seed: int,
+    ) -> None:
+        self.data, self.settings, self.augment, self.dictionary, self.seed = data, settings, augment, dictionary, seed
+        self.cumulative = np.cumsum(weights) / np.sum(weights)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        s = self.settings
+        random = np.random.default_rng((self.seed, step))
+        augment = self.augment(int(random.integers(2**31)))
+        picks = self._pick_crops(random)
+        speeds = augment.draw_speeds(len(picks)).numpy()
+        cuts = [self._place(pick, speed, random) for pick, speed in zip(picks, speeds, strict=True)]
+        crops = self._crops(cuts, np.full(len(cuts), s.crop_seconds), augment)
+
+        spans: list[tuple[int, float, float, Phones | None]] = []
+        words: list[tuple[_Cut, float, float, Phones]] = []
+        for row, cut in enumerate(cuts):
+            labelled = self._labelled(cut, random)
+            spans += [(row, b, e, phones) for b, e, phones, _ in labelled]
+            spans += [
+                (row, b, e, None) for b, e in self._distractors(float(crops.lengths[row]) * self.data.hop, random)
+            ]
+            words += [(cut, b, e, phones) for b, e, phones, is_word in labelled if is_word and e - b < 1.2]
+        n_crop_spans = len(spans)
+
+        isolated_cuts, isolated_spans, ends = [], [], []
+        for pick in random.permutation(len(words))[: s.isolated]:
+            cut, b, e, phones = words[pick]
+            before, after = random.uniform(0.0, 0.15, 2)
+            start = max(0.0, cut.tbeg + (b - before) * cut.speed)
+            lead = b - (start - cut.tbeg) / cut.speed
+            isolated_cuts.append(_Cut(cut.utterance, start, cut.speed))
+            isolated_spans.append((len(cuts) + len(isolated_spans), lead, lead + e - b, phones))
+            ends.append(min(s.isolated_seconds, lead + e - b + after))
+        isolated = self._crops(isolated_cuts, np.array(ends), augment, s.isolated_seconds)
+        spans += isolated_spans
+
+        classes = {phones: i for i, phones in enumerate(dict.fromkeys(p for *_, p in spans if p is not None))}
+        target = np.array([-1 if p is None else classes[p] for *_, p in spans])
+        row = np.array([r for r, *_ in spans])
+        exact = np.array([(b, e) for _, b, e, _ in spans])
+        begin, end = self._jitter(exact, target >= 0, row, crops, isolated, random).T
+        frame = STRIDE * self.data.hop
+        return Batch(
+            crops=crops,
+            isolated=isolated,
+            row=torch.from_numpy(row),
+            begin=torch.from_numpy(begin / frame).float(),
+            end=torch.from_numpy(end / frame).float(),
+            n_crop_spans=n_crop_spans,
+            target=torch.from_numpy(target),
+            ignored=torch.from_numpy(same_place(row, begin, end, target, s.same_place)),
+            texts=[*classes, *self._negatives(classes, random)],
+        )
+
+    def _pick_crops(self, random: np.random.Generator) -> list[tuple[int, float | None]]:
+        """(utterance, time that the crop must hold or None), some repeating words of the others."""
+        s, data = self.settings, self.data
+        n_paired = round(s.crops * s.paired / 2) * 2 // 2
+        drawn = np.searchsorted(self.cumulative, random.random(s.crops - n_paired))
+        picks: list[tuple[int, float | None]] = [(int(u), None) for u in drawn]
+        for i, utterance in enumerate(drawn[:n_paired]):
+            long_words = [w for w in data.utterances[utterance].words if len(w.phones) >= s.min_phones + 1]
+            random.shuffle(long_words)
+            for word in long_words:
+                speaker = data.utterances[utterance].speaker
+                others = [o for o in data.by_word[word.text] if data.utterances[o[0]].speaker != speaker]
+                if others:
+                    picks[i] = (int(utterance), (word.tbeg + word.tend) / 2)
+                    picks.append(others[int(random.integers(len(others)))])
+                    break
+            else:
+                picks.append((int(np.searchsorted(self.cumulative, random.random())), None))
+        return picks
+
+    def _place(self, pick: tuple[int, float | None], speed: float, random: np.random.Generator) -> _Cut:
+        """Where in its utterance a crop begins, so that it holds the wanted time."""
+        utterance, time = pick
+        length, spare = self.settings.crop_seconds * speed, 0.0
+        spare = max(0.0, self.data.n_frames(utterance) * self.data.hop - length)
+        low, high = (0.0, spare) if time is None else (max(0.0, time - length + 0.7), min(spare, time - 0.7))
+        return _Cut(utterance, float(random.uniform(low, high)) if high > low else max(0.0, min(spare, low)), speed)
+
+    def _crops(self, cuts: list[_Cut], seconds: np.ndarray, augment: Augment, longest: float | None = None) -> Crops:
+        """Log-mel of the cuts, resampled and augmented, and the phone in the middle of each 20 ms."""
+        data, hop = self.data, self.data.hop
+        n_frames = round((longest or float(seconds.max())) / hop) // STRIDE * STRIDE
+        n_read = int(n_frames * 1.3) + 2
+        mel = torch.full((len(cuts), n_read, data.mel.shape[1]), LOG_FLOOR)
+        lengths = np.zeros(len(cuts), dtype=np.int64)
+        phones = np.zeros((len(cuts), n_frames // 2), dtype=np.int64)
+        middles = (np.arange(n_frames // 2) * 2 + 0.5) * hop  # mel frame t is centred on t * hop
+        for i, cut in enumerate(cuts):
+            first = round(cut.tbeg / hop)
+            n = min(n_read, data.n_frames(cut.utterance) - first)
+            at = int(data.offset[cut.utterance]) + first
+            mel[i, :n] = data.mel[at : at + n].float()
+            lengths[i] = min(n_frames, int(n / cut.speed), round(seconds[i] / hop))
+            times, labels = data.times[cut.utterance], data.phones[cut.utterance]
+            place = middles * cut.speed + cut.tbeg
+            at_phone = (np.searchsorted(times[:, 0], place, side="right") - 1).clip(0)
+            inside = (place >= times[at_phone, 0]) & (place < times[at_phone, 1])
+            phones[i] = np.where(inside, labels[at_phone], 0)
+        speeds = torch.tensor([cut.speed for cut in cuts])
+        changed = augment(augment.resample(mel, speeds, n_frames))
+        return Crops(changed, torch.from_numpy(lengths), torch.from_numpy(phones))
+
+    def _labelled(self, cut: _Cut, random: np.random.Generator) -> list[tuple[float, float, Phones, bool]]:
+        """(begin, end, phones, is one word) of spans in a cut: its words, then runs of phones and phrases."""
+        s, data = self.settings, self.data
+        times = (data.times[cut.utterance] - cut.tbeg) / cut.speed
+        labels, borders = data.phones[cut.utterance], data.borders[cut.utterance]
+        inside = (times[:, 0] >= 0) & (times[:, 1] <= s.crop_seconds)
+        # running number of the stretch without silence, or of the part outside the crop, that a phone lies in
+        breaks = np.r_[0, (times[1:, 0] - times[:-1, 1] > s.max_gap) | (inside[1:] != inside[:-1])]
+        stretch = np.cumsum(breaks)
+
+        wanted = [(int(b), int(e), True) for b, e in zip(borders[:-1], borders[1:], strict=True)]
+        if inside.any():
+            starts = random.choice(inside.nonzero()[0], s.runs)
+            sizes = random.integers(s.run_phones[0], s.run_phones[1] + 1, s.runs)
+            for i, (b, e) in enumerate(zip(starts, starts + sizes, strict=True)):
+                if i % 2:  # a phrase: from the start of a word to the end of one
+                    b = borders[np.searchsorted(borders, b, side="right") - 1]
+                    e = borders[min(np.searchsorted(borders, e), len(borders) - 1)]
+                wanted.append((int(b), int(e), False))
+        spans = {}
+        for b, e, is_word in wanted:
+            fits = s.min_phones <= e - b <= s.max_phones and e <= len(labels)
+            if fits and inside[b] and inside[e - 1] and stretch[b] == stretch[e - 1]:
+                phones = tuple(PHONES[label - 1] for label in labels[b:e])
+                spans.setdefault((b, e), (float(times[b, 0]), float(times[e - 1, 1]), phones, is_word))
+        return list(spans.values())
+
+    def _distractors(self, duration: float, random: np.random.Generator) -> list[tuple[float, float]]:
+        s = self.settings
+        low, high = np.log(s.distractor_seconds)
+        lengths = np.minimum(np.exp(random.uniform(low, high, s.distractors)), duration)
+        begins = random.uniform(0, duration - lengths)
+        return list(zip(begins.tolist(), (begins + lengths).tolist(), strict=True))
+
+    def _jitter(
+        self,
+        exact: np.ndarray,
+        labelled: np.ndarray,
+        row: np.ndarray,
+        crops: Crops,
+        isolated: Crops,
+        random: np.random.Generator,
+    ) -> np.ndarray:
+        """Spans (n, 2) cut as inexactly as slicing would, half of them; the others with a little noise."""
+        s, n = self.settings, len(exact)
+        length = exact[:, 1] - exact[:, 0]
+        middle = exact.mean(axis=1) + length * random.uniform(-s.slice_shift, s.slice_shift, n)
+        sliced = length * np.exp(random.uniform(-s.slice_stretch, s.slice_stretch, n))
+        coarse = np.stack([middle - sliced / 2, middle + sliced / 2], axis=1)
+        fine = exact + random.normal(0, s.border_noise, (n, 2))
+        cut = np.where((random.random(n) < 0.5)[:, None], coarse, fine)
+        cut = np.where(labelled[:, None], cut, exact)
+        duration = torch.cat([crops.lengths, isolated.lengths]).numpy()[row] * self.data.hop
+        end = np.minimum(np.maximum(cut[:, 1], 0.1), duration)
+        begin = np.clip(cut[:, 0], 0, np.maximum(end - 0.08, 0))
+        return np.stack([begin, np.maximum(end, begin + 0.04)], axis=1)
+
+    def _negatives(self, classes: dict[Phones, int], random: np.random.Generator) -> list[Phones]:
+        """Phone strings that are not said: dictionary words, and classes with one phone changed."""
+        s, known = self.settings, list(classes)
+        negatives = [self.dictionary[i] for i in random.integers(len(self.dictionary), size=s.dictionary_negatives)]
+        for i in random.integers(len(known), size=s.edited_negatives):
+            negatives.append(edit(known[i], random))
+        return list(dict.fromkeys(p for p in negatives if p not in classes and s.min_phones <= len(p) <= s.max_phones))
+
+
+def edit(phones: Phones, random: np.random.Generator) -> Phones:
+    """The phones with one replaced (half of the time), deleted or inserted at random."""
+    place, kind = int(random.integers(len(phones))), random.random()
+    other = PHONES[int(random.integers(len(PHONES)))]
+    if kind < 0.5:
+        return (*phones[:place], other, *phones[place + 1 :])
+    if kind < 0.75:
+        return (*phones[:place], *phones[place + 1 :])
+    return (*phones[:place], other, *phones[place:])
+
+
+def same_place(row: np.ndarray, begin: np.ndarray, end: np.ndarray, target: np.ndarray, share: float) -> np.ndarray:
+    """(k, 2) pairs (span, class): the span overlaps a span of the class by at least `share` (intersection over union)."""
+    pairs = []
+    for r in np.unique(row):
+        at = (row == r).nonzero()[0]
+        b, e = begin[at], end[at]
+        inter = np.minimum(e[:, None], e) - np.maximum(b[:, None], b)
+        union = np.maximum(e[:, None], e) - np.minimum(b[:, None], b)
+        i, j = np.nonzero((inter >= share * union) & (target[at] >= 0)[None, :])
+        pairs.append(np.stack([at[i], target[at[j]]], axis=1))
+    return np.concatenate(pairs).astype(np.int64)
+
+
+def pad_phones(texts: Sequence[Phones]) -> tuple[Tensor, Tensor]:
+    """Phone strings as (n, L) indices into SYMBOLS, zero beyond their lengths (n,)."""
+    lengths = torch.tensor([len(text) for text in texts])
+    rows = [torch.tensor([PHONE_INDEX[phone] for phone in text]) for text in texts]
+    width = int(lengths.max())
+    return torch.stack([F.pad(row, (0, width - len(row))) for row in rows]), lengths
