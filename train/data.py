@@ -6,6 +6,7 @@ Batch t of a seed is the same on every machine, so that a resumed run sees what 
 """
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -164,13 +165,14 @@ class Batches:
         for row, cut in enumerate(cuts):
             labelled = self._labelled(cut, random)
             spans += [(row, b, e, phones) for b, e, phones, _ in labelled]
-            spans += [
-                (row, b, e, None) for b, e in self._distractors(float(crops.lengths[row]) * self.data.hop, random)
-            ]
+            duration = float(crops.lengths[row]) * self.data.hop
+            spans += [(row, b, e, None) for b, e in self._distractors(duration, random)]
             words += [(cut, b, e, phones) for b, e, phones, is_word in labelled if is_word and e - b < 1.2]
         n_crop_spans = len(spans)
 
-        isolated_cuts, isolated_spans, ends = [], [], []
+        ends: list[float] = []
+        isolated_cuts: list[_Cut] = []
+        isolated_spans: list[tuple[int, float, float, Phones | None]] = []
         for pick in random.permutation(len(words))[: s.isolated]:
             cut, b, e, phones = words[pick]
             before, after = random.uniform(0.0, 0.15, 2)
@@ -184,19 +186,19 @@ class Batches:
 
         classes = {phones: i for i, phones in enumerate(dict.fromkeys(p for *_, p in spans if p is not None))}
         target = np.array([-1 if p is None else classes[p] for *_, p in spans])
-        row = np.array([r for r, *_ in spans])
+        rows = np.array([r for r, *_ in spans])
         exact = np.array([(b, e) for _, b, e, _ in spans])
-        begin, end = self._jitter(exact, target >= 0, row, crops, isolated, random).T
+        begin, end = self._jitter(exact, target >= 0, rows, crops, isolated, random).T
         frame = STRIDE * self.data.hop
         return Batch(
             crops=crops,
             isolated=isolated,
-            row=torch.from_numpy(row),
+            row=torch.from_numpy(rows),
             begin=torch.from_numpy(begin / frame).float(),
             end=torch.from_numpy(end / frame).float(),
             n_crop_spans=n_crop_spans,
             target=torch.from_numpy(target),
-            ignored=torch.from_numpy(same_place(row, begin, end, target, s.same_place)),
+            ignored=torch.from_numpy(same_place(rows, begin, end, target, s.same_place)),
             texts=[*classes, *self._negatives(classes, random)],
         )
 
@@ -262,7 +264,7 @@ class Batches:
         breaks = np.r_[0, (times[1:, 0] - times[:-1, 1] > s.max_gap) | (inside[1:] != inside[:-1])]
         stretch = np.cumsum(breaks)
 
-        wanted = [(int(b), int(e), True) for b, e in zip(borders[:-1], borders[1:], strict=True)]
+        wanted = [(int(b), int(e), True) for b, e in itertools.pairwise(borders)]
         if inside.any():
             starts = random.choice(inside.nonzero()[0], s.runs)
             sizes = random.integers(s.run_phones[0], s.run_phones[1] + 1, s.runs)
@@ -271,7 +273,7 @@ class Batches:
                     b = borders[np.searchsorted(borders, b, side="right") - 1]
                     e = borders[min(np.searchsorted(borders, e), len(borders) - 1)]
                 wanted.append((int(b), int(e), False))
-        spans = {}
+        spans: dict[tuple[int, int], tuple[float, float, Phones, bool]] = {}
         for b, e, is_word in wanted:
             fits = s.min_phones <= e - b <= s.max_phones and e <= len(labels)
             if fits and inside[b] and inside[e - 1] and stretch[b] == stretch[e - 1]:
@@ -330,7 +332,7 @@ def edit(phones: Phones, random: np.random.Generator) -> Phones:
 
 
 def same_place(row: np.ndarray, begin: np.ndarray, end: np.ndarray, target: np.ndarray, share: float) -> np.ndarray:
-    """(k, 2) pairs (span, class): the span overlaps a span of the class by at least `share` (intersection over union)."""
+    """(k, 2) pairs (span, class): the span overlaps one of the class by `share` (intersection over union) or more."""
     pairs = []
     for r in np.unique(row):
         at = (row == r).nonzero()[0]

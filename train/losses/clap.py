@@ -14,7 +14,8 @@ class CLAPLoss(nn.Module):
 
     With S = scale · E_a E_tᵀ, span i of class y_i, and N_c the spans that are no positives of class c:
 
-        L = ½ mean_i [ -log softmax_c S_i,c at y_i ]  +  ½ mean_i [ -log (e^{S_i,y_i} / (e^{S_i,y_i} + Σ_{j ∈ N_{y_i}} e^{S_j,y_i})) ]
+        L = ½ mean_i -log [ e^{S_i,y_i} / Σ_c e^{S_i,c} ]
+          + ½ mean_i -log [ e^{S_i,y_i} / (e^{S_i,y_i} + Σ_{j ∈ N_{y_i}} e^{S_j,y_i}) ]
 
     Each span stands against every class, and each class against the spans of the others, so that two
     spans of one word never push each other away. Unlabelled spans (class -1) serve only as such negatives.

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 class DWDLoss(nn.Module):
     """Softmax and contrast losses on cosines to word centroids; those of GE2E without scale and offset.
 
-    For span i of word j, c_j^(-i) is the mean of the word's other spans, c_k that of all spans of word k, S the cosine:
+    For span i of word j, c_j^(-i) is the mean of the word's other spans, c_k of all spans of word k, S the cosine:
 
-        L_sm = -S(i, c_j^(-i)) + log Σ_k e^{S(i, c_k)}        (the own word enters the sum by its leave-one-out centroid)
+        L_sm = -S(i, c_j^(-i)) + log Σ_k e^{S(i, c_k)}    (in the sum too, the own centroid leaves i out)
         L_cc = 1 - S(i, c_j^(-i)) + max_{k ≠ j} S(i, c_k)
 
     Averaged over the spans of words that have at least two; 0 where fewer than two words have.
