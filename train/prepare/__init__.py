@@ -1,1 +1,1 @@
-"""Speech with transcripts in, a manifest with word and phone times out."""
+"""Transcribed speech in, a manifest with word and phone times out: sources, splits, forced alignment, report."""
