@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdsearch.formats.source import open_output
-from stdsearch.formats.xml import Element, XMLReader, decimal, tag
+from stdsearch.formats.values import BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.formats.xml import Element, XMLReader, tag
 
 SOURCE_TYPES = ("bnews", "cts", "splitcts", "confmtg")
 
@@ -55,7 +56,6 @@ def read_ecf(path: str | Path) -> ECF:
 
     Raises StdSearchError if the file is unreadable, malformed or not an ECF.
     """
-    reader = XMLReader(path, GRAMMAR)
     head: dict[str, str] = {}
     excerpts: list[Excerpt] = []
     signal_duration = 0.0
@@ -64,22 +64,22 @@ def read_ecf(path: str | Path) -> ECF:
         nonlocal signal_duration
         if name == "ecf":
             head.update(attributes)
-            signal_duration = reader.duration("source_signal_duration", attributes["source_signal_duration"])
+            signal_duration = seconds("source_signal_duration", attributes["source_signal_duration"])
             return
         if "language" not in {**head, **attributes}:
-            raise reader.error("the language is missing; name it in <ecf> (or, as STD 2006 does, in every <excerpt>)")
+            raise BadValueError("the language is missing; name it in <ecf> (or, as STD 2006 does, in every <excerpt>)")
         head.setdefault("language", attributes.get("language", ""))
         excerpts.append(
             Excerpt(
                 audio_filename=attributes["audio_filename"],
-                channel=reader.count("channel", attributes["channel"]),
-                tbeg=reader.number("tbeg", attributes["tbeg"]),
-                dur=reader.duration("dur", attributes["dur"]),
-                source_type=reader.choice("source_type", attributes["source_type"], SOURCE_TYPES),
+                channel=whole("channel", attributes["channel"]),
+                tbeg=finite("tbeg", attributes["tbeg"]),
+                dur=seconds("dur", attributes["dur"]),
+                source_type=choice("source_type", attributes["source_type"], SOURCE_TYPES),
             )
         )
 
-    reader.read(start)
+    XMLReader(path, GRAMMAR).read(start)
     return ECF(tuple(excerpts), signal_duration, head.get("language", ""), head["version"])
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdsearch.formats.source import open_output
+from stdsearch.formats.values import BadValueError, choice
 from stdsearch.formats.xml import Element, XMLReader, tag, text_element
 from stdsearch.types import Term
 
@@ -61,7 +62,6 @@ def read_kwlist(path: str | Path) -> KWList:
 
     Raises StdSearchError if the file is unreadable, malformed or not a KWList, or two terms share a kwid.
     """
-    reader = XMLReader(path, GRAMMAR, STD2006)
     terms: dict[str, Term] = {}
     head = {"encoding": "UTF-8", "compareNormalize": "lowercase"}
     kwid = ""
@@ -72,29 +72,29 @@ def read_kwlist(path: str | Path) -> KWList:
         nonlocal kwid, attributes
         if name == "kwlist":
             head.update(given)
-            reader.choice("encoding", head["encoding"], ENCODINGS)
-            reader.choice("compareNormalize", head["compareNormalize"], COMPARE_NORMALIZE)
+            choice("encoding", head["encoding"], ENCODINGS)
+            choice("compareNormalize", head["compareNormalize"], COMPARE_NORMALIZE)
         elif name == "kw":
             kwid, attributes = given["kwid"], {}
             texts.clear()
             if kwid in terms:
-                raise reader.error(f'the kwid "{kwid}" occurs twice; give every term its own')
+                raise BadValueError(f"the kwid {kwid!r} occurs twice; give every term its own")
         elif name == "kwtext" and name in texts:
-            raise reader.error(f'the term "{kwid}" has two texts; give each its own kwid')
+            raise BadValueError(f"the term {kwid!r} has two texts; give each its own kwid")
 
     def end(name: str, text: str) -> None:
         if name in ("kwtext", "name", "value"):
             texts[name] = text
         elif name == "attr":
             if not {"name", "value"} <= texts.keys():
-                raise reader.error(f'an <attr> of the term "{kwid}" lacks its <name> or <value>')
+                raise BadValueError(f"an <attr> of the term {kwid!r} lacks its <name> or <value>")
             attributes[texts.pop("name")] = texts.pop("value")
         elif name == "kw":
             if "kwtext" not in texts:
-                raise reader.error(f'the term "{kwid}" lacks its <kwtext>')
+                raise BadValueError(f"the term {kwid!r} lacks its <kwtext>")
             terms[kwid] = Term(kwid, texts["kwtext"], attributes)
 
-    reader.read(start, end)
+    XMLReader(path, GRAMMAR, STD2006).read(start, end)
     return KWList(
         tuple(terms.values()),
         head["ecf_filename"],

@@ -11,15 +11,18 @@ A million hits are read in seconds: they are parsed as a stream and kept as colu
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stdsearch.formats.source import open_output
-from stdsearch.formats.xml import Element, XMLReader, decimal, quoted, tag
+from stdsearch.formats.values import BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.formats.xml import Element, XMLReader, quoted, tag
 from stdsearch.types import Hit
+
+DECISIONS = ("YES", "NO")
 
 STD2006 = {
     "stdlist": "kwslist",
@@ -63,16 +66,37 @@ class Hits:
         return len(self.file)
 
     @classmethod
-    def from_hits(cls, hits: Iterable[Hit]) -> "Hits":
-        """The hits as columns; file is the hit's recording as it stands."""
-        hits = list(hits)
+    def from_columns(
+        cls,
+        file: Sequence[str],
+        channel: Sequence[int],
+        tbeg: Sequence[float],
+        dur: Sequence[float],
+        score: Sequence[float],
+        decision: Sequence[bool | int],
+    ) -> "Hits":
+        """The columns, each a sequence of length n, as arrays of the types above."""
+        files = np.empty(len(file), dtype=object)
+        files[:] = file
         return cls(
-            _objects([hit.recording for hit in hits]),
-            np.array([hit.channel for hit in hits], dtype=np.int64),
-            np.array([hit.tbeg for hit in hits], dtype=np.float64),
-            np.array([hit.dur for hit in hits], dtype=np.float64),
-            np.array([hit.score for hit in hits], dtype=np.float64),
-            np.array([hit.decision for hit in hits], dtype=np.bool_),
+            files,
+            np.array(channel, dtype=np.int64),
+            np.array(tbeg, dtype=np.float64),
+            np.array(dur, dtype=np.float64),
+            np.array(score, dtype=np.float64),
+            np.array(decision, dtype=np.bool_),
+        )
+
+    @classmethod
+    def from_hits(cls, hits: Sequence[Hit]) -> "Hits":
+        """The hits as columns, in order; file is the hit's recording as it stands."""
+        return cls.from_columns(
+            [hit.recording for hit in hits],
+            [hit.channel for hit in hits],
+            [hit.tbeg for hit in hits],
+            [hit.dur for hit in hits],
+            [hit.score for hit in hits],
+            [hit.decision for hit in hits],
         )
 
     def to_hits(self) -> tuple[Hit, ...]:
@@ -116,21 +140,8 @@ class _Columns:
         self.decision = array("b")
 
     def detected(self) -> DetectedTerm:
-        hits = Hits(
-            _objects(self.file),
-            np.array(self.channel, dtype=np.int64),
-            np.array(self.tbeg, dtype=np.float64),
-            np.array(self.dur, dtype=np.float64),
-            np.array(self.score, dtype=np.float64),
-            np.array(self.decision, dtype=np.bool_),
-        )
+        hits = Hits.from_columns(self.file, self.channel, self.tbeg, self.dur, self.score, self.decision)
         return DetectedTerm(self.kwid, self.search_time, self.oov_count, hits)
-
-
-def _objects(strings: list[str]) -> np.ndarray:
-    column = np.empty(len(strings), dtype=object)
-    column[:] = strings
-    return column
 
 
 def read_kwslist(path: str | Path) -> KWSList:
@@ -139,7 +150,6 @@ def read_kwslist(path: str | Path) -> KWSList:
     Raises StdSearchError if the file is unreadable, malformed or not a KWSList, a number is not finite, a duration
     negative, or two lists of hits share a kwid.
     """
-    reader = XMLReader(path, GRAMMAR, STD2006)
     head: dict[str, str] = {}
     bounds: dict[str, float] = {}
     detected: list[DetectedTerm] = []
@@ -150,34 +160,34 @@ def read_kwslist(path: str | Path) -> KWSList:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal columns
         if name == "kw":
-            file, decision = attributes["file"], attributes["decision"]
-            if decision not in ("YES", "NO"):
-                raise reader.error(f'decision="{decision}" must be YES or NO')
+            file = attributes["file"]
             columns.file.append(names.setdefault(file, file))
-            columns.channel.append(reader.count("channel", attributes["channel"]))
-            columns.tbeg.append(reader.number("tbeg", attributes["tbeg"]))
-            columns.dur.append(reader.duration("dur", attributes["dur"]))
-            columns.score.append(reader.number("score", attributes["score"]))
-            columns.decision.append(decision == "YES")
+            columns.channel.append(whole("channel", attributes["channel"]))
+            columns.tbeg.append(finite("tbeg", attributes["tbeg"]))
+            columns.dur.append(seconds("dur", attributes["dur"]))
+            columns.score.append(finite("score", attributes["score"]))
+            columns.decision.append(choice("decision", attributes["decision"], DECISIONS) == "YES")
         elif name == "detected_kwlist":
             kwid, oov_count = attributes["kwid"], attributes["oov_count"]
             if kwid in kwids:
-                raise reader.error(f'the kwid "{kwid}" occurs twice; put all hits of a term into one <detected_kwlist>')
+                raise BadValueError(
+                    f'the kwid "{kwid}" occurs twice; put all hits of a term into one <detected_kwlist>'
+                )
             kwids.add(kwid)
             columns = _Columns(
                 kwid,
-                reader.number("search_time", attributes["search_time"]),
-                None if oov_count == "NA" else reader.count("oov_count", oov_count),
+                finite("search_time", attributes["search_time"]),
+                None if oov_count == "NA" else whole("oov_count", oov_count),
             )
         else:
             head.update(attributes)
-            bounds.update({key: reader.number(key, head[key]) for key in ("min_score", "max_score") if key in head})
+            bounds.update({key: finite(key, head[key]) for key in ("min_score", "max_score") if key in head})
 
     def end(name: str, _: str) -> None:
         if name == "detected_kwlist":
             detected.append(columns.detected())
 
-    reader.read(start, end)
+    XMLReader(path, GRAMMAR, STD2006).read(start, end)
     return KWSList(
         tuple(detected),
         head["kwlist_filename"],

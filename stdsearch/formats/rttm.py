@@ -7,13 +7,12 @@ Nine columns parted by white space: type, file, channel, tbeg, dur, orthography,
 """
 
 from collections.abc import Iterable
-from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_lines, open_output
-from stdsearch.formats.xml import decimal
+from stdsearch.formats.values import BadValueError, decimal, finite, seconds, whole
 
 NOT_AVAILABLE = "<NA>"
 
@@ -42,41 +41,32 @@ def read_rttm(path: str | Path) -> list[RTTMRow]:
     """
     rows = []
     with open_lines(path) as lines:
-        for number, line in lines:
+        for number, line in enumerate(lines, start=1):
             columns = line.partition(";;")[0].split()
             if not columns:
                 continue
             try:
                 rows.append(_row(columns))
-            except ValueError as error:
+            except BadValueError as error:
                 raise StdSearchError(f"{path}:{number}: {error}") from error
     return rows
 
 
 def _row(columns: list[str]) -> RTTMRow:
     if len(columns) != 9:
-        raise ValueError(f"an RTTM line has 9 columns, this one has {len(columns)}")
+        raise BadValueError(f"an RTTM line has 9 columns, this one has {len(columns)}")
     kind, file, channel, tbeg, dur, ortho, stype, name, conf = columns
-    if not (channel.isascii() and channel.isdigit()):
-        raise ValueError(f"channel {channel!r} is not a whole number")
-    seconds = _number("dur", dur)
-    if seconds is not None and seconds < 0:
-        raise ValueError(f"dur {dur!r} is negative")
     return RTTMRow(
-        kind.upper(), file, int(channel), _number("tbeg", tbeg), seconds, ortho, stype, name, _number("conf", conf)
+        kind.upper(),
+        file,
+        whole("channel", channel),
+        None if tbeg == NOT_AVAILABLE else finite("tbeg", tbeg),
+        None if dur == NOT_AVAILABLE else seconds("dur", dur),
+        ortho,
+        stype,
+        name,
+        None if conf == NOT_AVAILABLE else finite("conf", conf),
     )
-
-
-def _number(name: str, text: str) -> float | None:
-    if text == NOT_AVAILABLE:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or "_" in text:
-        raise ValueError(f"{name} {text!r} is neither a finite number nor {NOT_AVAILABLE}")
-    return value
 
 
 def write_rttm(rows: Iterable[RTTMRow], path: str | Path) -> None:

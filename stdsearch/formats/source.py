@@ -29,26 +29,26 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise StdSearchError(f"{path}: damaged gzip data ({error}); copy or compress the file again") from error
     except OSError as error:
-        raise StdSearchError(f"{path}: cannot be read ({error.strerror or error})") from error
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise StdSearchError(f"{path}: cannot be read ({reason})") from error
 
 
 @contextmanager
-def open_lines(path: str | Path) -> Iterator[Iterator[tuple[int, str]]]:
-    """The file's lines, numbered from 1, without their line ends; a byte order mark is skipped.
+def open_lines(path: str | Path) -> Iterator[Iterator[str]]:
+    """The file's lines with their line ends; a byte order mark is skipped.
 
-    Raises StdSearchError as `open_bytes`, or a line is not UTF-8.
+    Raises StdSearchError as `open_bytes`, or if a line is not UTF-8.
     """
     with open_bytes(path) as stream:
         yield _decoded(path, stream)
 
 
-def _decoded(path: str | Path, stream: BinaryIO) -> Iterator[tuple[int, str]]:
+def _decoded(path: str | Path, stream: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(stream, start=1):
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise StdSearchError(f"{path}:{number}: not UTF-8 text; convert the file to UTF-8") from error
-        yield number, text.rstrip("\r\n")
 
 
 @contextmanager

@@ -7,17 +7,16 @@ lines cannot grow to gigabytes in memory (the "billion laughs") or make the read
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_bytes
+from stdsearch.formats.values import BadValueError
 
 CHUNK_BYTES = 1 << 20
+ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "utf-16")  # those that expat decodes itself
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2 (Char)
 
 
@@ -50,6 +49,7 @@ class XMLReader:
         self._parser.StartElementHandler = self._on_start
         self._parser.EndElementHandler = self._on_end
         self._parser.CharacterDataHandler = self._on_text
+        self._parser.XmlDeclHandler = self._on_declaration
         self._parser.StartDoctypeDeclHandler = self._on_doctype
 
     def read(
@@ -59,7 +59,8 @@ class XMLReader:
     ) -> None:
         """Call start(name, attributes) and end(name, stripped text) for every element, in the file's order.
 
-        Raises StdSearchError if the file is unreadable, not well-formed XML, or not as the grammar says.
+        Raises StdSearchError if the file is unreadable, not well-formed XML, or not as the grammar says,
+        or if a callback raises BadValueError.
         """
         self._start, self._end = start, end
         with open_bytes(self.path) as stream:
@@ -67,46 +68,23 @@ class XMLReader:
                 while chunk := stream.read(CHUNK_BYTES):
                     self._parser.Parse(chunk, False)
                 self._parser.Parse(b"", True)
+            except BadValueError as error:
+                raise self._error(error) from error
             except expat.ExpatError as error:
                 reason = expat.ErrorString(error.code)
                 hint = "; the file is empty or cut short" if reason in ("no element found", "unclosed token") else ""
                 raise StdSearchError(f"{self.path}:{error.lineno}: not well-formed XML ({reason}){hint}") from error
 
-    def error(self, reason: str) -> StdSearchError:
+    def _error(self, reason: object) -> StdSearchError:
         """An error that names the file and the line being read."""
         return StdSearchError(f"{self.path}:{self._parser.CurrentLineNumber}: {reason}")
 
-    def number(self, name: str, text: str) -> float:
-        """The finite number that the attribute's text says."""
-        try:
-            value = float(text)
-        except ValueError:
-            value = np.nan
-        if not isfinite(value) or "_" in text:
-            raise self.error(f'{name}="{text}" is not a finite number')
-        return value
-
-    def duration(self, name: str, text: str) -> float:
-        """The finite number of seconds, at least 0, that the attribute's text says."""
-        value = self.number(name, text)
-        if value < 0:
-            raise self.error(f'{name}="{text}" is negative')
-        return value
-
-    def count(self, name: str, text: str) -> int:
-        """The whole number, at least 0, that the attribute's text says."""
-        if not (text.isascii() and text.isdigit()):
-            raise self.error(f'{name}="{text}" is not a whole number')
-        return int(text)
-
-    def choice(self, name: str, text: str, choices: tuple[str, ...]) -> str:
-        """The attribute's text, if it is one of the choices."""
-        if text not in choices:
-            raise self.error(f'{name}="{text}" must be one of {", ".join(repr(c) for c in choices)}')
-        return text
+    def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in ENCODINGS:
+            raise self._error(f"the encoding {encoding} is not read; convert the file to UTF-8")
 
     def _on_doctype(self, *_: object) -> None:
-        raise self.error("holds a document type declaration (<!DOCTYPE ...>); remove it, such files are refused")
+        raise self._error("holds a document type declaration (<!DOCTYPE ...>); remove it, such files are refused")
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         name = self._aliases.get(name, name)
@@ -115,7 +93,7 @@ class XMLReader:
         if element is None:
             expected = " or ".join(f"<{child}>" for child in parent.children) or "no element"
             where = f"in <{parent_name}>" if parent_name else "as the outermost element"
-            raise self.error(f"unexpected <{name}>; {expected} is allowed {where}")
+            raise self._error(f"unexpected <{name}>; {expected} is allowed {where}")
         if attributes.keys() != element.required:
             attributes = self._checked(name, attributes, element)
         self._open.append((name, element))
@@ -129,9 +107,9 @@ class XMLReader:
             if not key.startswith(("xmlns", "xsi:", "xml:"))
         }
         if missing := element.required - attributes.keys():
-            raise self.error(f"<{name}> lacks {', '.join(sorted(missing))}")
+            raise self._error(f"<{name}> lacks {', '.join(sorted(missing))}")
         if unknown := attributes.keys() - element.required - element.optional:
-            raise self.error(f"<{name}> has no attribute {', '.join(sorted(unknown))}")
+            raise self._error(f"<{name}> has no attribute {', '.join(sorted(unknown))}")
         return attributes
 
     def _on_text(self, text: str) -> None:
@@ -139,12 +117,14 @@ class XMLReader:
         if element.text:
             self._text.append(text)
         elif not text.isspace():
-            raise self.error(f"unexpected text {text.strip()[:40]!r} in <{name}>")
+            raise self._error(f"unexpected text {text.strip()[:40]!r} in <{name}>")
 
     def _on_end(self, _name: str) -> None:
-        name, _element = self._open.pop()
-        text = "".join(self._text).strip()
-        self._text.clear()
+        name, element = self._open.pop()
+        text = ""
+        if element.text:
+            text = "".join(self._text).strip()
+            self._text.clear()
         self._end(name, text)
 
 
@@ -176,13 +156,3 @@ def _legal(text: str) -> str:
     if ILLEGAL.search(text):
         raise StdSearchError(f"{text!r}: holds a control character, which XML cannot carry; rename it")
     return text
-
-
-def decimal(value: float) -> str:
-    """The number without an exponent (xsd:decimal), with at least 3 decimals and as many as it takes to be read back.
-
-    >>> decimal(0.5), decimal(1 / 3), decimal(1e-7)
-    ('0.500', '0.3333333333333333', '0.0000001')
-    """
-    short = f"{value:.3f}"
-    return short if float(short) == value else np.format_float_positional(value, trim="-")

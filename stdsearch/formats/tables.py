@@ -1,0 +1,217 @@
+"""Hits as tables and JSON: CSV, Parquet, and the JSON of the query command, a document or a term a line.
+
+The tables have a row for every hit and the columns kwid, term, recording, channel, tbeg, dur, score, decision.
+JSON keeps everything; the tables lose terms without hits and the time each search took.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from stdsearch.errors import StdSearchError
+from stdsearch.formats.source import open_bytes, open_lines
+from stdsearch.formats.values import LARGEST_WHOLE, BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.types import Hit, TermHits
+
+COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
+
+
+def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
+    """Write one row a hit below a row of names; the decision is YES or NO, numbers keep every digit."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for result in results:
+        writer.writerows(
+            (
+                result.kwid,
+                result.term,
+                hit.recording,
+                hit.channel,
+                decimal(hit.tbeg),
+                decimal(hit.dur),
+                decimal(hit.score),
+                "YES" if hit.decision else "NO",
+            )
+            for hit in result.hits
+        )
+
+
+def read_csv(path: str | Path) -> list[TermHits]:
+    """The hits of a CSV file with the columns above, in any order; other columns are passed over.
+
+    Raises StdSearchError if the file is unreadable, a column is missing or a value unsound.
+    """
+    with open_lines(path) as lines:
+        reader = csv.DictReader(lines, strict=True)
+        try:
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise BadValueError(f"lacks the column {', '.join(missing)}; the first line must name the columns")
+            return gather(_csv_row(row) for row in reader)
+        except (csv.Error, BadValueError) as error:
+            raise StdSearchError(f"{path}:{max(reader.line_num, 1)}: {error}") from error
+
+
+def _csv_row(row: dict[str, Any]) -> tuple[str, str, Hit]:
+    if None in row or None in row.values():
+        raise BadValueError("the row has more or fewer fields than the first line names")
+    hit = Hit(
+        _named("recording", row["recording"]),
+        whole("channel", row["channel"]),
+        finite("tbeg", row["tbeg"]),
+        seconds("dur", row["dur"]),
+        finite("score", row["score"]),
+        choice("decision", row["decision"], ("YES", "NO")) == "YES",
+    )
+    return _named("kwid", row["kwid"]), row["term"], hit
+
+
+def _named(name: str, text: str) -> str:
+    if not text or "\0" in text:
+        raise BadValueError(f"{name} {text[:40]!r} is empty or holds a null character")
+    return text
+
+
+def gather(rows: Iterable[tuple[str, str, Hit]]) -> list[TermHits]:
+    """The rows (kwid, term, hit) as one TermHits a kwid, in order of appearance, best hits first."""
+    terms: dict[str, str] = {}
+    hits: dict[str, list[Hit]] = {}
+    for kwid, term, hit in rows:
+        if terms.setdefault(kwid, term) != term:
+            raise BadValueError(f"the kwid {kwid!r} stands for two terms, {terms[kwid]!r} and {term!r}")
+        hits.setdefault(kwid, []).append(hit)
+    return [TermHits(kwid, term, best_first(hits[kwid])) for kwid, term in terms.items()]
+
+
+def best_first(hits: Iterable[Hit]) -> tuple[Hit, ...]:
+    """The hits by falling score; equal scores keep their order."""
+    return tuple(sorted(hits, key=lambda hit: -hit.score))
+
+
+def write_parquet(results: Sequence[TermHits], stream: TextIO) -> None:
+    """Write one row a hit to the stream's buffer; the decision is a boolean."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = (pa.string(), pa.string(), pa.string(), pa.int32(), pa.float64(), pa.float64(), pa.float64(), pa.bool_())
+    rows = [
+        (result.kwid, result.term, hit.recording, hit.channel, hit.tbeg, hit.dur, hit.score, hit.decision)
+        for result in results
+        for hit in result.hits
+    ]
+    columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
+    table = pa.table({name: pa.array(column, kind) for name, column, kind in zip(COLUMNS, columns, types, strict=True)})
+    pq.write_table(table, stream.buffer, compression="zstd")
+
+
+def read_parquet(path: str | Path) -> list[TermHits]:
+    """The hits of a Parquet file with the columns above; other columns are passed over.
+
+    Raises StdSearchError if the file is unreadable, a column is missing or a value unsound.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_bytes(path) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
+                raise StdSearchError(f"{path}: lacks the column {', '.join(missing)}")
+            rows = file.read(columns=list(COLUMNS)).to_pylist()
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0]
+            raise StdSearchError(f"{path}: not a sound Parquet file ({reason})") from error
+    try:
+        return gather((_named("kwid", _typed(row, "kwid", str)), _typed(row, "term", str), _hit(row)) for row in rows)
+    except BadValueError as error:
+        raise StdSearchError(f"{path}: {error}") from error
+
+
+def _hit(row: object) -> Hit:
+    """The hit that a mapping of typed values (from JSON or Parquet) describes."""
+    hit = Hit(
+        _named("recording", _typed(row, "recording", str)),
+        _typed(row, "channel", int),
+        _typed(row, "tbeg", float),
+        _typed(row, "dur", float),
+        _typed(row, "score", float),
+        _typed(row, "decision", bool),
+    )
+    if not 0 <= hit.channel <= LARGEST_WHOLE or hit.dur < 0:
+        raise BadValueError(f"channel or dur is negative or too large in {repr(row)[:80]}")
+    return hit
+
+
+def _typed(row: object, name: str, kind: type) -> Any:
+    """The value of that name, if it is of that kind; a whole number counts as float, but True never as a number."""
+    value = row.get(name) if isinstance(row, dict) else None
+    if kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return finite(name, str(value))
+    elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise BadValueError(f"{name} is missing or not of type {kind.__name__} in {repr(row)[:80]}")
+
+
+def write_json(results: Sequence[TermHits], stream: TextIO) -> None:
+    """Write a list of terms with their hits, one term a line."""
+    for index, result in enumerate(results):
+        stream.write((",\n" if index else "[\n") + _json(result))
+    stream.write("\n]\n" if results else "[]\n")
+
+
+def write_jsonl(results: Sequence[TermHits], stream: TextIO) -> None:
+    """Write one JSON document a line, each a term with its hits."""
+    stream.writelines(f"{_json(result)}\n" for result in results)
+
+
+def _json(result: TermHits) -> str:
+    document = {
+        "kwid": result.kwid,
+        "term": result.term,
+        "search_seconds": result.search_seconds,
+        "hits": [{name: getattr(hit, name) for name in COLUMNS[2:]} for hit in result.hits],
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: str | Path) -> list[TermHits]:
+    """The terms and hits of a JSON file written by `write_json`, in its order.
+
+    Raises StdSearchError if the file is unreadable, not JSON, or not of that form.
+    """
+    with open_lines(path) as lines:
+        try:
+            documents = json.loads("".join(lines))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise StdSearchError(f"{path}: not sound JSON ({error})") from error
+    if not isinstance(documents, list):
+        raise StdSearchError(f"{path}: holds no JSON list of terms; give a file written by `stdsearch query --json`")
+    try:
+        return [_term_hits(document) for document in documents]
+    except BadValueError as error:
+        raise StdSearchError(f"{path}: {error}") from error
+
+
+def read_jsonl(path: str | Path) -> list[TermHits]:
+    """The terms and hits of a file written by `write_jsonl`, in its order; empty lines are passed over.
+
+    Raises StdSearchError if the file is unreadable, or a line is not JSON or not of that form.
+    """
+    results = []
+    with open_lines(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                results.append(_term_hits(json.loads(line)))
+            except (json.JSONDecodeError, RecursionError, BadValueError) as error:
+                raise StdSearchError(f"{path}:{number}: {error}") from error
+    return results
+
+
+def _term_hits(document: object) -> TermHits:
+    kwid, term = _named("kwid", _typed(document, "kwid", str)), _typed(document, "term", str)
+    hits = _typed(document, "hits", list)
+    return TermHits(kwid, term, best_first(map(_hit, hits)), _typed(document, "search_seconds", float))

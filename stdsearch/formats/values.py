@@ -1,0 +1,58 @@
+"""Values as text: strict when read, exact when written."""
+
+from math import isfinite
+
+import numpy as np
+
+LARGEST_WHOLE = 999_999_999  # a channel or a count beyond it is a mistake; it fits every format's integers
+
+
+class BadValueError(ValueError):
+    """A text is not the value it should be; the message says why, and the reader adds file and line."""
+
+
+def finite(name: str, text: str) -> float:
+    """The finite number that the text says.
+
+    >>> finite("score", "-1.5e-3")
+    -0.0015
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not isfinite(value) or "_" in text:  # Python reads 1_000 as a number, no other tool of the field does
+        raise BadValueError(f"{name} {text[:40]!r} is not a finite number")
+    return value
+
+
+def seconds(name: str, text: str) -> float:
+    """The finite number, at least 0, that the text says."""
+    value = finite(name, text)
+    if value < 0:
+        raise BadValueError(f"{name} {text[:40]!r} is negative")
+    return value
+
+
+def whole(name: str, text: str) -> int:
+    """The whole number, from 0 to LARGEST_WHOLE, that the text says."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise BadValueError(f"{name} {text[:40]!r} is not a whole number of at most 9 digits")
+    return int(text)
+
+
+def choice(name: str, text: str, choices: tuple[str, ...]) -> str:
+    """The text, if it is one of the choices."""
+    if text not in choices:
+        raise BadValueError(f"{name} {text[:40]!r} must be {' or '.join(map(repr, choices))}")
+    return text
+
+
+def decimal(value: float) -> str:
+    """The number without an exponent, with at least 3 decimals and as many as it takes to be read back the same.
+
+    >>> decimal(0.5), decimal(1 / 3), decimal(1e-7)
+    ('0.500', '0.3333333333333333', '0.0000001')
+    """
+    short = f"{value:.3f}"
+    return short if float(short) == value else np.format_float_positional(value, trim="-")
