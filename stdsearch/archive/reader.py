@@ -1,0 +1,172 @@
+"""An archive opened for reading: look-ups by segment, by region, by condition and by nearness."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stdsearch.archive.catalog import Catalog, Recording
+from stdsearch.archive.frames import FrameReader
+from stdsearch.archive.manifest import Manifest, load_manifest
+from stdsearch.archive.parts import damaged
+from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
+from stdsearch.errors import StdSearchError
+from stdsearch.vectors import FaissIndex, VectorIndex
+
+if TYPE_CHECKING:
+    from stdsearch.encoder import Frames
+
+
+def open_archive(path: Path | str, *, fingerprint: str | None = None) -> "ArchiveReader":
+    """The archive at path, every part there and of the size it had; what is in the parts is read when needed.
+
+    Raises StdSearchError if it is none, a half-built or a damaged one, or, where a fingerprint is given, if an encoder
+    of another fingerprint made it.
+    """
+    path = Path(path)
+    manifest = load_manifest(path)
+    if fingerprint is not None and fingerprint != manifest.encoder.fingerprint:
+        raise StdSearchError(
+            f"{path}: was made by encoder {manifest.encoder.fingerprint}, not {fingerprint}; "
+            "search it with the encoder that it carries, or index again"
+        )
+    for parts in manifest.parts.values():
+        for part in parts:
+            part.check_size(path)
+    return ArchiveReader(path, manifest)
+
+
+class ArchiveReader:
+    """What search asks of an archive; made by `open_archive`.
+
+    It sees the archive as of when it was opened. Files are memory-mapped when first needed and never changed.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._segment_readers: dict[str, SegmentReader] = {}
+        self._frame_readers: dict[str, FrameReader] = {}
+
+    @property
+    def encoder_path(self) -> Path:
+        """The encoder that made the archive, for `load_encoder`."""
+        return self.path / self.manifest.part("encoder").name
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """The fingerprint of the encoder that made the archive."""
+        return self.manifest.encoder.fingerprint
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How the archive was made."""
+        return self.manifest.settings
+
+    @property
+    def n_segments(self) -> int:
+        """The number of segments, whose ids are 0 to n_segments - 1."""
+        return self.manifest.counts.segments
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds of audio, each recording counted once, however many channels it has."""
+        return self.manifest.counts.seconds
+
+    @cached_property
+    def recordings(self) -> dict[int, Recording]:
+        """Every recording by its id."""
+        return self._catalog.recordings()
+
+    def where(self, condition: str) -> np.ndarray:
+        """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""
+        return self._catalog.where(condition)
+
+    def segments(self, ids: np.ndarray) -> SegmentTable:
+        """Where segments (n,) lie."""
+        spans = self._spans[ids]
+        return SegmentTable(spans["recording_id"], spans["channel"], spans["tbeg"], spans["dur"])
+
+    def nearest(
+        self, queries: np.ndarray, k: int, *, recording_ids: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k segments nearest to each query (q, dim): cosines (q, k) float32, descending, and ids (q, k) int64.
+
+        With recording_ids only their segments compete, which gives what filtering all segments' ranking afterwards
+        would. Where there are fewer than k, ids are -1 and scores -inf.
+        """
+        return self._vectors.nearest(queries, k, allowed=self._segments_of(recording_ids))
+
+    def embeddings(self, ids: np.ndarray) -> np.ndarray:
+        """Embeddings (n, dim) float32 of segments, read from Parquet: some 0.5 ms for each row group touched."""
+        ids = np.asarray(ids, np.int64)
+        embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float32)
+        recording_of = self._spans["recording_id"][ids]
+        shard_of = np.array([self.recordings[int(recording)].shard for recording in recording_of])
+        for shard in np.unique(shard_of):
+            here = shard_of == shard
+            embeddings[here] = self._segments_file(shard).embeddings_at(ids[here] - self._first_segment[shard])
+        return embeddings
+
+    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
+        """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
+        from stdsearch.encoder import Frames
+
+        seconds = self.manifest.encoder.frame_seconds
+        first, last = int(np.floor(tbeg / seconds + 1e-6)), int(np.ceil(tend / seconds - 1e-6))
+        reader = self._frames_file(self.recordings[recording_id].shard)
+        hidden, begin = reader.region(recording_id, channel, max(0, first), last)
+        return Frames(hidden, seconds), begin * seconds
+
+    def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
+        """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""
+        if recording_ids is None:
+            return None
+        mask = np.zeros(self.n_segments, bool)
+        for recording in (self.recordings[int(recording_id)] for recording_id in recording_ids):
+            mask[recording.first_segment : recording.first_segment + recording.n_segments] = True
+        return mask
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        return Catalog(self.path / self.manifest.part("catalog").name)
+
+    @cached_property
+    def _spans(self) -> np.ndarray:
+        part = self.manifest.part("spans")
+        spans = open_spans(self.path / part.name)
+        if len(spans) != self.n_segments:
+            raise damaged(self.path / part.name, f"it has {len(spans)} rows for {self.n_segments} segments")
+        return spans
+
+    @cached_property
+    def _vectors(self) -> VectorIndex:
+        return FaissIndex.load(self.path / self.manifest.part("vectors").name, self.manifest.encoder.dim)
+
+    @cached_property
+    def _first_segment(self) -> dict[str, int]:
+        """The id of each shard's first segment."""
+        first: dict[str, int] = {}
+        for recording in self.recordings.values():
+            first.setdefault(recording.shard, recording.first_segment)
+        return first
+
+    def _segments_file(self, shard: str) -> SegmentReader:
+        if shard not in self._segment_readers:
+            name = self._shard_part("segments", shard)
+            self._segment_readers[shard] = SegmentReader(self.path / name, self.manifest.encoder.dim)
+        return self._segment_readers[shard]
+
+    def _frames_file(self, shard: str) -> FrameReader:
+        if shard not in self._frame_readers:
+            name = self._shard_part("frames", shard)
+            self._frame_readers[shard] = FrameReader(self.path / name, self.manifest.encoder.frame_width)
+        return self._frame_readers[shard]
+
+    def _shard_part(self, role: str, shard: str) -> str:
+        for part in self.manifest.parts[role]:
+            if Path(part.name).stem == shard:
+                return part.name
+        raise damaged(self.path / self.manifest.part("catalog").name, f"it names a shard {shard!r} that is not there")

@@ -1,0 +1,176 @@
+"""Segments on disk: slices of a recording channel, each with one embedding.
+
+segments/SHARD.parquet is the truth: segment_id int64, recording_id int32, channel int16, tbeg float64 and dur float32
+in seconds, embedding as `dim` float16 in a fixed-size binary. spans.npy holds the small columns of all shards again,
+row = segment_id, so that a look-up is one read from a memory map; it can be made again from the Parquet files.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stdsearch.archive.parts import damaged
+
+ROW_GROUP = 8192  # rows: 2 MB of embeddings, which is what reading one of them at random costs
+
+SPAN = np.dtype([("recording_id", "<i4"), ("channel", "<i2"), ("tbeg", "<f8"), ("dur", "<f4")])
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTable:
+    """Where segments lie, as columns of one length n: channel counts from 1, tbeg and dur are in seconds."""
+
+    recording_id: np.ndarray
+    channel: np.ndarray
+    tbeg: np.ndarray
+    dur: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.recording_id)
+
+
+class SegmentWriter:
+    """Writes one shard's segments, numbered from first_id, in row groups of ROW_GROUP whatever the calls' sizes."""
+
+    def __init__(self, path: Path, dim: int, *, first_id: int) -> None:
+        self.next_id = first_id
+        self._schema = pa.schema(
+            [
+                pa.field("segment_id", pa.int64(), nullable=False),
+                pa.field("recording_id", pa.int32(), nullable=False),
+                pa.field("channel", pa.int16(), nullable=False),
+                pa.field("tbeg", pa.float64(), nullable=False),
+                pa.field("dur", pa.float32(), nullable=False),
+                pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
+            ]
+        )
+        small = [name for name in self._schema.names if name != "embedding"]
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression={**dict.fromkeys(small, "zstd"), "embedding": "none"},
+            use_dictionary=small,
+            write_statistics=small,
+        )
+        self._held: list[pa.RecordBatch] = []
+        self._n_held = 0
+
+    def __enter__(self) -> "SegmentWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._write(self._n_held)
+        self._writer.close()
+
+    def write(self, segments: SegmentTable, embeddings: np.ndarray) -> None:
+        """Append segments with their embeddings (n, dim)."""
+        n = len(segments)
+        columns = [
+            pa.array(np.arange(self.next_id, self.next_id + n)),
+            pa.array(segments.recording_id, pa.int32()),
+            pa.array(segments.channel, pa.int16()),
+            pa.array(segments.tbeg, pa.float64()),
+            pa.array(np.asarray(segments.dur, np.float32)),
+            _as_binary(embeddings),
+        ]
+        self._held.append(pa.record_batch(columns, schema=self._schema))
+        self.next_id += n
+        self._n_held += n
+        if self._n_held >= ROW_GROUP:
+            self._write(self._n_held - self._n_held % ROW_GROUP)
+
+    def _write(self, n: int) -> None:
+        table = pa.Table.from_batches(self._held, self._schema)
+        self._writer.write_table(table.slice(0, n), row_group_size=ROW_GROUP)
+        self._held = table.slice(n).to_batches()
+        self._n_held -= n
+
+
+class SegmentReader:
+    """Reads one shard's segments; raises StdSearchError if the file is no such Parquet file."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self.path = path
+        self._dim = dim
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
+        schema = self._file.schema_arrow
+        if "embedding" not in schema.names or schema.field("embedding").type != pa.binary(2 * dim):
+            raise damaged(path, f"its embeddings are not {dim} float16 each")
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def spans(self) -> np.ndarray:
+        """The small columns as a (n,) array of dtype SPAN."""
+        table = self._read(None, list(SPAN.names or ()))
+        spans = np.empty(len(self), SPAN)
+        for name in table.column_names:
+            spans[name] = table[name].to_numpy()
+        return spans
+
+    def embeddings(self) -> Iterator[np.ndarray]:
+        """All embeddings in order, as (n, dim) float32 of up to ROW_GROUP rows each."""
+        for group in range(self._file.num_row_groups):
+            yield self._embeddings(group).astype(np.float32)
+
+    def embeddings_at(self, rows: np.ndarray) -> np.ndarray:
+        """(n, dim) float32 embeddings of some rows of the shard."""
+        taken = np.empty((len(rows), self._dim), np.float32)
+        groups = rows // ROW_GROUP
+        for group in np.unique(groups):
+            here = groups == group
+            taken[here] = self._embeddings(int(group))[rows[here] % ROW_GROUP]
+        return taken
+
+    def _embeddings(self, group: int) -> np.ndarray:
+        column = self._read(group, ["embedding"])["embedding"].combine_chunks()
+        values = np.frombuffer(column.buffers()[1], np.float16, count=len(column) * self._dim)
+        return values.reshape(-1, self._dim)
+
+    def _read(self, group: int | None, columns: list[str]) -> pa.Table:
+        try:
+            return self._file.read(columns) if group is None else self._file.read_row_group(group, columns)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(self.path, error) from error
+
+
+def write_spans(path: Path, shards: Sequence[SegmentReader]) -> None:
+    """Gather the small columns of all shards in one .npy file, row = segment_id."""
+    n_segments = sum(len(shard) for shard in shards)
+    if not n_segments:
+        np.save(path, np.empty(0, SPAN), allow_pickle=False)
+        return
+    spans = np.lib.format.open_memmap(path, mode="w+", dtype=SPAN, shape=(n_segments,))
+    first = 0
+    for shard in shards:
+        spans[first : first + len(shard)] = shard.spans()
+        first += len(shard)
+    spans.flush()
+
+
+def open_spans(path: Path) -> np.ndarray:
+    """spans.npy as a read-only memory map; raises StdSearchError if it is not one."""
+    try:
+        spans = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise damaged(path, error) from error
+    if spans.dtype != SPAN or spans.ndim != 1:
+        raise damaged(path, "it holds another kind of array")
+    return np.asarray(spans)
+
+
+def _as_binary(embeddings: np.ndarray) -> pa.Array:
+    half = np.ascontiguousarray(embeddings, np.float16)
+    n, dim = half.shape
+    return pa.Array.from_buffers(pa.binary(2 * dim), n, [None, pa.py_buffer(half)])
