@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -56,7 +56,7 @@ class _Worker(Generic[Item, Result]):
 
 def map_isolated(
     make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], *, jobs: int
-) -> Iterator[tuple[int, Result | Crashed]]:
+) -> Generator[tuple[int, Result | Crashed], None, None]:
     """(position, result) of each item, in the order in which they finish.
 
     `make` and the items must be picklable; each worker calls `make` once and runs what it returns. An exception in it
