@@ -170,9 +170,7 @@ def read_kwslist(path: str | Path) -> KWSList:
         elif name == "detected_kwlist":
             kwid, oov_count = attributes["kwid"], attributes["oov_count"]
             if kwid in kwids:
-                raise BadValueError(
-                    f'the kwid "{kwid}" occurs twice; put all hits of a term into one <detected_kwlist>'
-                )
+                raise BadValueError(f"the kwid {kwid!r} occurs twice; gather its hits in one <detected_kwlist>")
             kwids.add(kwid)
             columns = _Columns(
                 kwid,

@@ -6,6 +6,7 @@ JSON keeps everything; the tables lose terms without hits and the time each sear
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,26 +17,22 @@ from stdsearch.formats.values import LARGEST_WHOLE, BadValueError, choice, decim
 from stdsearch.types import Hit, TermHits
 
 COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
+CSV_SPECIAL = re.compile(r'[",\r\n]')
 
 
 def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
     """Write one row a hit below a row of names; the decision is YES or NO, numbers keep every digit."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    stream.write(",".join(COLUMNS) + "\n")
     for result in results:
-        writer.writerows(
-            (
-                result.kwid,
-                result.term,
-                hit.recording,
-                hit.channel,
-                decimal(hit.tbeg),
-                decimal(hit.dur),
-                decimal(hit.score),
-                "YES" if hit.decision else "NO",
-            )
-            for hit in result.hits
-        )
+        term = f"{_csv_field(result.kwid)},{_csv_field(result.term)}"
+        for hit in result.hits:
+            numbers = f"{hit.channel},{decimal(hit.tbeg)},{decimal(hit.dur)},{decimal(hit.score)}"
+            stream.write(f"{term},{_csv_field(hit.recording)},{numbers},{'YES' if hit.decision else 'NO'}\n")
+
+
+def _csv_field(text: str) -> str:
+    """The text in quotes where it must be; Python's own writer leaves a lone carriage return bare."""
+    return '"{}"'.format(text.replace('"', '""')) if CSV_SPECIAL.search(text) else text
 
 
 def read_csv(path: str | Path) -> list[TermHits]:
@@ -50,7 +47,7 @@ def read_csv(path: str | Path) -> list[TermHits]:
                 raise BadValueError(f"lacks the column {', '.join(missing)}; the first line must name the columns")
             return gather(_csv_row(row) for row in reader)
         except (csv.Error, BadValueError) as error:
-            raise StdSearchError(f"{path}:{max(reader.line_num, 1)}: {error}") from error
+            raise StdSearchError(f"{path}:{max(reader.reader.line_num, 1)}: {error}") from error
 
 
 def _csv_row(row: dict[str, Any]) -> tuple[str, str, Hit]:

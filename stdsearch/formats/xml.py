@@ -154,5 +154,5 @@ def text_element(name: str, text: str) -> str:
 
 def _legal(text: str) -> str:
     if ILLEGAL.search(text):
-        raise StdSearchError(f"{text!r}: holds a control character, which XML cannot carry; rename it")
+        raise StdSearchError(f"{text[:40]!r}: holds a character which XML cannot carry; rename it")
     return text
