@@ -6,6 +6,9 @@ a higher score is better everywhere.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from stdsearch.errors import StdSearchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,35 @@ class Term:
     kwid: str
     text: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A spoken example: a recording or, with tbeg and tend in seconds, a span of it.
+
+    >>> Spoken.parse("interview.wav@12.5-13.1")
+    Spoken(path=PosixPath('interview.wav'), tbeg=12.5, tend=13.1)
+    >>> Spoken.parse("word.wav").tbeg is None
+    True
+    """
+
+    path: Path
+    tbeg: float | None = None
+    tend: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Spoken":
+        """What FILE[@TBEG-TEND] says; a file whose own name holds an @ is taken as it is."""
+        file, at, span = text.rpartition("@")
+        if not at or Path(text).exists():
+            return cls(Path(text))
+        try:
+            tbeg, tend = (float(value) for value in span.split("-"))
+        except ValueError:
+            raise StdSearchError(f"{text}: after the @ goes TBEG-TEND in seconds, as in word.wav@1.5-2.1") from None
+        if not 0 <= tbeg < tend < float("inf"):
+            raise StdSearchError(f"{text}: the span must begin at 0 s or later and end after it begins")
+        return cls(Path(file), tbeg, tend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,3 +144,113 @@ def _show_report(report: "Report", console: "Console") -> None:
         console.print(dropped)
     if report.guessed:
         console.print(f"{len(report.guessed)} words in no dictionary were pronounced by their letters")
+
+
+@train.command()
+@click.option("--data", type=FILE, required=True, help="Manifest made by `stdsearch train prepare`.")
+@click.option("--out", type=FILE, required=True, help="Directory of the run; a run that is there is resumed.")
+@click.option("--noise", type=FILE, help="Directory of background recordings to mix in.")
+@click.option("--steps", type=click.IntRange(min=1), default=6000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@click.option(
+    "--corpus-weight",
+    "corpus_weights",
+    type=Assignment(click.FloatRange(min=0)),
+    multiple=True,
+    metavar="CORPUS=FACTOR",
+    help="Draw a corpus more or less often than its hours say; repeatable.",
+)
+def span(
+    data: Path,
+    out: Path,
+    noise: Path | None,
+    steps: int,
+    seed: int,
+    device: str,
+    threads: int | None,
+    corpus_weights: tuple[tuple[str, float], ...],
+) -> None:
+    """Train the span encoder: CLAP + DWD + phones. Hours on two cores; interrupt and resume at will."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from stdsearch.phones import PHONES
+    from stdsearch.pronounce import dictionary_pronunciations
+    from stdsearch.threads import available_cores, set_threads
+    from train.export import commit, describe_data
+    from train.loop import LoopSettings, fit
+    from train.manifest import read_manifest
+    from train.prepare.splits import check_speakers
+    from train.recipes.span import SpanRecipe, SpanSettings
+
+    set_threads(threads or available_cores())
+    utterances = read_manifest(data)
+    check_speakers(utterances)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        recipe = SpanRecipe(
+            utterances,
+            data.parent,
+            SpanSettings(corpus_weight=corpus_weights),
+            dictionary=[p for p in dictionary_pronunciations() if set(p) <= set(PHONES)],
+            noise=sorted(path for path in noise.iterdir() if path.is_file()) if noise else [],
+            cache=out,
+            seed=seed,
+            progress=lambda items: progress.track(items, description="Reading audio"),
+        )
+        about = {"recipe": recipe.name, "commit": commit(), "data": describe_data(utterances)}
+        (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        bar = progress.add_task("Training", total=steps)
+
+        def report(line: dict) -> None:
+            progress.update(bar, completed=line["step"])
+            console.print("  ".join(f"{name} {value:g}" for name, value in line.items()), highlight=False)
+
+        fit(recipe, out, LoopSettings(steps=steps, seed=seed, device=device), report)
+    click.echo(f"Trained. Next: stdsearch train export {out} MODEL.safetensors", err=True)
+
+
+@train.command()
+@click.argument("run", type=FILE)
+@click.argument("model", type=FILE)
+def export(run: Path, model: Path) -> None:
+    """Write the averaged encoder of RUN to MODEL (.safetensors), with a model card beside it."""
+    from train.export import export as write
+
+    figures = write(run, model)
+    for name, value in figures.items():
+        if name.startswith("dev_"):
+            click.echo(f"{name}\t{value}")
+
+
+@train.command()
+@click.argument("archive", type=FILE)
+@click.argument("task", type=FILE)
+@click.option("--out", type=FILE, required=True, help="Encoder to write: the archive's, with its calibration.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+def calibrate(archive: Path, task: Path, out: Path, threads: int | None) -> None:
+    """Fit how scores become probabilities, on dev.
+
+    TASK is a directory with ecf.xml, ref.rttm, kwlist.xml and, for spoken queries, examples.tsv; ARCHIVE was made from
+    its recordings.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from stdsearch.calibrate import to_json
+    from stdsearch.encoder import save_encoder
+    from stdsearch.search import Archive
+    from stdsearch.threads import available_cores, set_threads
+    from train.calibrate import Task
+    from train.calibrate import calibrate as fit
+
+    set_threads(threads or available_cores())
+    opened = Archive.open(archive)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        fitted = fit(Task.read(task), opened, lambda items: progress.track(items, description="Searching dev"))
+    save_encoder(opened.encoder, out, {"calibration": to_json(fitted)})

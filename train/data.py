@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from stdsearch.audio import read
 from stdsearch.encoder.span import STRIDE
 from stdsearch.features import LogMel, MelSettings
-from stdsearch.phones import PHONE_INDEX, PHONES
+from stdsearch.phones import PHONE_INDEX, PHONES, SILENCE, SYMBOLS
 from train.augment import LOG_FLOOR, Augment
 from train.manifest import Utterance
 
@@ -124,6 +124,14 @@ class SpeechData:
         for i, utterance in enumerate(self.utterances):
             for word in utterance.words:
                 self.by_word[word.text].append((i, (word.tbeg + word.tend) / 2))
+
+    def log_prior(self) -> np.ndarray:
+        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; at least one second each."""
+        seconds = np.ones(len(SYMBOLS))
+        for labels, times in zip(self.phones, self.times, strict=True):
+            np.add.at(seconds, labels, times[:, 1] - times[:, 0])
+        seconds[PHONE_INDEX[SILENCE]] += max(0.0, self.seconds - seconds.sum())
+        return np.log(seconds / seconds.sum())
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ by the same rule, embeds a pronunciation into the same space.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -154,10 +155,12 @@ class SpanEncoder(nn.Module):
     """
 
     kind = "span"
+    log_prior: Tensor
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
         super().__init__()
         self.settings = settings or EncoderSettings()
+        self.metadata: dict[str, str] = {}  # what its file says of it: provenance, calibration
         s = self.settings
         self.log_mel = LogMel(s.mel)
         self.stem = nn.Linear(STACK * s.mel.n_mels, s.channels)
@@ -169,6 +172,8 @@ class SpanEncoder(nn.Module):
         self.phone_head = nn.Linear(s.hidden, 2 * len(SYMBOLS))
         self.span_head = SpanHead(s.hidden, s)
         self.text = TextEncoder(s)
+        # log share of each symbol in the training data, which phone posteriors are compared with
+        self.register_buffer("log_prior", torch.full((len(SYMBOLS),), -math.log(len(SYMBOLS))))
 
     @property
     def fingerprint(self) -> str:

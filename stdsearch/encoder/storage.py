@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,14 +23,14 @@ def default_encoder_path() -> Path:
 
 
 def save_encoder(encoder: SpanEncoder, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write weights (float16), settings and the caller's metadata; the directory must exist."""
+    """Write weights (float16), settings, and the encoder's metadata with the caller's over it."""
     weights = {
         name: value.detach().to("cpu", torch.float16).contiguous() if value.is_floating_point() else value.cpu()
         for name, value in encoder.state_dict().items()
         if not name.startswith("log_mel.")  # follows from the settings
     }
     header = {"format": FORMAT, "kind": encoder.kind, "settings": json.dumps(asdict(encoder.settings))}
-    save_file(weights, path, metadata={**(metadata or {}), **header})
+    save_file(weights, path, metadata={**encoder.metadata, **(metadata or {}), **header})
 
 
 def load_encoder(path: Path | None = None) -> SpanEncoder:
@@ -50,7 +51,7 @@ def load_encoder(path: Path | None = None) -> SpanEncoder:
         found = header.get("format", "none")
         raise StdSearchError(f"{path}: not an encoder that this version reads (format {found}, wanted {FORMAT})")
     try:
-        encoder = SpanEncoder(_settings(json.loads(header["settings"])))
+        encoder = SpanEncoder(settings_from(json.loads(header["settings"])))
         missing, unexpected = encoder.load_state_dict(weights, strict=False)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -58,9 +59,12 @@ def load_encoder(path: Path | None = None) -> SpanEncoder:
     missing = [name for name in missing if not name.startswith("log_mel.")]
     if missing or unexpected:
         raise StdSearchError(f"{path}: lacks {missing[:1]}, has extra {unexpected[:1]}; export the encoder again")
+    encoder.metadata = {key: value for key, value in header.items() if key not in ("format", "kind", "settings")}
     return encoder.eval()
 
 
-def _settings(values: dict) -> EncoderSettings:
+def settings_from(values: dict[str, Any]) -> EncoderSettings:
+    """Settings from the plain values that JSON gives back; TypeError or KeyError if they are none."""
+    values = dict(values)
     mel = MelSettings(**values.pop("mel"))
     return EncoderSettings(mel=mel, **{**values, "dilations": tuple(values["dilations"])})

@@ -70,6 +70,7 @@ class SpanRecipe:
         split = {name: [u for u in utterances if u.split == name] for name in ("train", "dev")}
         self.train = SpeechData(split["train"], folder, mel, cache, progress)
         self.dev = SpeechData(split["dev"], folder, mel, cache, progress)
+        self.model.encoder.log_prior.copy_(torch.from_numpy(self.train.log_prior()))
         log_mel = LogMel(mel)
         recorded = [log_mel(torch.from_numpy(read(path))) for path in noise]
         laid = torch.cat(recorded) if recorded else torch.empty(0, mel.n_mels)

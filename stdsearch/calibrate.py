@@ -1,0 +1,115 @@
+"""From features to the probability that a hit is true, and from probabilities to decisions.
+
+Two logistic models, fitted on dev by `train.calibrate`: the first weighs a candidate's own features; the second sees
+that log odds in the context of the term, since how far a candidate lies behind the term's best one tells much.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from stdsearch.errors import StdSearchError
+
+BETA = 999.9  # NIST: C/V (1 / P_term - 1) with C/V = 0.1, P_term = 1e-4
+CONTEXT = ("odds", "behind", "rank", "ahead")
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """log odds = bias + Σ weights · (feature - centre) / spread."""
+
+    features: tuple[str, ...]
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+
+    def log_odds(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Log odds (n,) of features by name, each (n,)."""
+        x = np.stack([features[name] for name in self.features], axis=1)
+        return self.bias + (x - np.array(self.centre)) / np.array(self.spread) @ np.array(self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How one kind of query ("text", "audio" or "both") is scored."""
+
+    own: Logistic
+    context: Logistic
+
+    def own_odds(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Log odds (n,) of candidates by their own features."""
+        return self.own.log_odds(expand(features))
+
+    def probability(self, odds: np.ndarray) -> np.ndarray:
+        """Probabilities (n,) of all candidates of one term, from their own log odds."""
+        return 1 / (1 + np.exp(-np.clip(self.context.log_odds(in_context(odds)), -30, 30)))
+
+
+def expand(features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The features and, under "name²", their squares: a best pace or length lies in the middle."""
+    return {**features, **{f"{name}²": value**2 for name, value in features.items()}}
+
+
+def in_context(odds: np.ndarray) -> dict[str, np.ndarray]:
+    """How log odds (n,) compare with those of the term's other candidates.
+
+    odds: themselves; behind: the best one's less its own; ahead: its own less the mean of the ten best;
+    rank: log of its place, from 1.
+    """
+    if not len(odds):
+        return dict.fromkeys(CONTEXT, odds)
+    order = np.argsort(-odds, kind="stable")
+    rank = np.empty(len(odds))
+    rank[order] = np.arange(1, len(odds) + 1)
+    return {
+        "odds": odds,
+        "behind": odds[order[0]] - odds,
+        "rank": np.log(rank),
+        "ahead": odds - odds[order[:10]].mean(),
+    }
+
+
+def decide(probability: np.ndarray, seconds: float, beta: float = BETA) -> np.ndarray:
+    """YES (True) or NO for the hits (n,) of one term in an archive of some seconds.
+
+    A hit is worth accepting if its chance of finding an occurrence outweighs that of a false alarm. With N occurrences
+    expected (the sum of the probabilities), a hit adds p / N to the value and costs beta (1 - p) / (T - N), so it is
+    accepted where p >= beta N / (T + (beta - 1) N): the term-specific threshold of Miller et al. (2007).
+    """
+    expected = probability.sum()
+    return probability >= beta * expected / (seconds + (beta - 1) * expected)
+
+
+def to_json(calibrations: Mapping[str, Calibration]) -> str:
+    """Calibrations by kind of query, as an encoder's metadata carries them."""
+    return json.dumps({mode: asdict(calibration) for mode, calibration in calibrations.items()})
+
+
+def from_json(text: str) -> dict[str, Calibration]:
+    """What to_json wrote. Raises StdSearchError if it is anything else."""
+    try:
+        return {
+            mode: Calibration(*(_logistic(parts[part]) for part in ("own", "context")))
+            for mode, parts in json.loads(text).items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StdSearchError(f"the encoder's calibration is damaged ({error}); export the encoder again") from None
+
+
+def _logistic(values: Mapping) -> Logistic:
+    columns = [tuple(map(float, values[name])) for name in ("centre", "spread", "weights")]
+    names = tuple(map(str, values["features"]))
+    if {len(column) for column in columns} != {len(names)}:
+        raise ValueError("columns of different lengths")
+    return Logistic(names, *columns, float(values["bias"]))
+
+
+def _plain(name: str) -> Logistic:
+    return Logistic((name,), (0.5,), (0.1,), (1.0,), -2.0)
+
+
+# for an encoder that was never calibrated: the order of the cosines, and no claim to probabilities
+UNCALIBRATED = Calibration(_plain("first"), Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0))

@@ -1,0 +1,192 @@
+"""`stdsearch query`: where terms are said in an archive."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stdsearch.errors import StdSearchError
+from stdsearch.types import TermHits
+
+if TYPE_CHECKING:
+    from stdsearch.search import Archive, Request
+
+FORMATS = ("table", "json", "csv", "kwslist")
+SHOWN = 20  # hits for each term, where people read them
+CLIP_CONTEXT = 1.0  # seconds of a clip before and after the hit
+
+_file = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("archive", type=_file)
+@click.argument("terms", metavar="[TERM]...", nargs=-1)
+@click.option(
+    "--audio", "audios", multiple=True, metavar="FILE[@TBEG-TEND]",
+    help="A spoken example of the term, or where in a recording one is; repeat it for several examples.",
+)  # fmt: skip
+@click.option("--kwlist", type=_file, help="Search for every term of a KWList.")
+@click.option("--examples", type=_file, help="Spoken examples of many terms: TSV with kwid, audio, tbeg, dur, term.")
+@click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
+@click.option("--where", metavar="SQL", help='Search only in recordings for which this holds, as in "year < 1970".')
+@click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Leave out hits that score less.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="[default: by --output's name, else table]")
+@click.option("--output", type=_file, help="Write the hits here instead of to the standard output.")
+@click.option("--clips", type=_file, metavar="DIR", help="Cut each hit out, with context, as a WAV file in DIR.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+def query(
+    archive: Path,
+    terms: tuple[str, ...],
+    audios: tuple[str, ...],
+    kwlist: Path | None,
+    examples: Path | None,
+    lexicon: Path | None,
+    where: str | None,
+    limit: int | None,
+    threshold: float,
+    format_: str | None,
+    output: Path | None,
+    clips: Path | None,
+    threads: int | None,
+) -> None:
+    """Find where each TERM is said in ARCHIVE.
+
+    A TERM is a word, a phrase in quotes, or phones as in "/S T AA R/". With --audio, the term is known from how it
+    sounds; TERM and --audio together are two kinds of evidence for one term.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from stdsearch.formats.hits import guess_format, write_hits
+
+    format_ = format_ or (guess_format(output) if output else "table")
+    if format_ not in FORMATS:
+        raise click.UsageError(f"{output}: query writes {', '.join(FORMATS)}; `stdsearch convert` makes the others")
+    if format_ == "table" and output:
+        raise click.UsageError("a table is for the screen; name a --format for the --output")
+    requests, kwlist_name, language = _requests(terms, audios, kwlist, examples)
+    if limit is None and format_ != "kwslist":
+        limit = SHOWN
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        waiting = progress.add_task("Opening the archive", total=None)
+        from stdsearch.search import Archive
+        from stdsearch.threads import available_cores, set_threads
+
+        set_threads(threads or available_cores())
+        opened = Archive.open(archive, lexicon=lexicon)
+        progress.update(waiting, description="Searching", total=len(requests))
+        found = opened.search_all(requests, where=where, limit=limit, threshold=threshold)
+        results = list(progress.track(found, task_id=waiting))
+        if clips:
+            progress.update(waiting, description="Cutting clips", completed=0)
+            for result in progress.track(results, task_id=waiting):
+                _cut_clips(opened, result, clips)
+
+    if format_ == "table":
+        _print_table(results)
+    else:
+        header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
+        write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
+
+
+def _requests(
+    terms: Sequence[str], audios: Sequence[str], kwlist: Path | None, examples: Path | None
+) -> tuple[list["Request"], str, str]:
+    """What is asked for, the name of the KWList, and its language."""
+    from stdsearch.formats.examples import read_examples
+    from stdsearch.formats.kwlist import read_kwlist
+    from stdsearch.search import Request
+    from stdsearch.types import Spoken
+
+    if (kwlist or examples) and (terms or audios):
+        raise click.UsageError("give either TERM and --audio, or --kwlist and --examples")
+    if audios:
+        if len(terms) > 1:
+            raise click.UsageError("--audio is of one term: give one TERM with it, or none")
+        spoken = tuple(Spoken.parse(audio) for audio in audios)
+        return [Request("KW-1", terms[0] if terms else "", spoken)], "", "english"
+    if terms:
+        return [Request(f"KW-{i}", term) for i, term in enumerate(terms, start=1)], "", "english"
+    if not kwlist and not examples:
+        raise click.UsageError("nothing to search for: give a TERM, --audio, --kwlist or --examples")
+    listed = read_kwlist(kwlist) if kwlist else None
+    texts = {term.kwid: term.text for term in listed.terms} if listed else {}
+    spoken_of = read_examples(examples) if examples else {}
+    if listed and (unknown := spoken_of.keys() - texts.keys()):
+        raise StdSearchError(f"{examples}: {min(unknown)} is no kwid of {kwlist}; give the KWList it belongs to")
+    requests = [Request(kwid, texts.get(kwid, ""), spoken_of.get(kwid, ())) for kwid in texts or spoken_of]
+    return requests, str(kwlist or ""), listed.language if listed else "english"
+
+
+def _print_table(results: Sequence[TermHits]) -> None:
+    """A table for a terminal, tab-separated lines for a pipe."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not sys.stdout.isatty():
+        click.echo("kwid\tterm\trecording\tchannel\ttbeg\tdur\tscore\tdecision")
+        for row in _rows(results):
+            click.echo("\t".join(row))
+        return
+    console = Console()
+    for result in results:
+        heading = escape(result.term or result.kwid)
+        if not result.hits:
+            console.print(f"[bold]{heading}[/bold]: no hit")
+            continue
+        table = Table(title=f"{heading} [dim]({1000 * result.search_seconds:.0f} ms)[/dim]", title_justify="left")
+        for name, justify in (("recording", "left"), ("ch", "right"), ("from", "right"), ("to", "right"),
+                              ("score", "right"), ("", "left")):  # fmt: skip
+            table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for hit in result.hits:
+            style = "bold" if hit.decision else "dim"
+            begin, end = _clock(hit.tbeg), _clock(hit.tbeg + hit.dur)
+            decision = "YES" if hit.decision else ""
+            cells = (escape(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
+            table.add_row(*cells, style=style)
+        console.print(table)
+
+
+def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
+    for result in results:
+        for hit in result.hits:
+            decision = "YES" if hit.decision else "NO"
+            times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", f"{hit.score:.6f}", decision]
+            yield [result.kwid, result.term, hit.recording, *times]
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as h:mm:ss.ss, without hours where there are none.
+
+    >>> _clock(75.5), _clock(3725)
+    ('1:15.50', '1:02:05.00')
+    """
+    minutes, seconds = divmod(round(seconds, 2), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"
+
+
+def _cut_clips(archive: "Archive", result: TermHits, folder: Path) -> None:
+    """DIR/TERM-001-RECORDING-TBEG.wav and so on, in the order of the hits."""
+    from stdsearch import audio
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StdSearchError(f"{folder}: cannot be made ({error.strerror}); name another --clips") from None
+    sources = {recording.path: Path(recording.source) for recording in archive.reader.recordings.values()}
+    for rank, hit in enumerate(result.hits, start=1):
+        source = sources[hit.recording]
+        if not source.exists():
+            raise StdSearchError(f"{source}: is gone since it was indexed, so no clip can be cut; bring it back")
+        begin = max(0.0, hit.tbeg - CLIP_CONTEXT)
+        end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CLIP_CONTEXT)
+        name = re.sub(r"[^\w.-]+", "_", f"{result.term or result.kwid}-{rank:03d}-{hit.recording}-{hit.tbeg:.2f}")
+        clip = audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)
+        audio.write_wav(folder / f"{name}.wav", clip)

@@ -1,0 +1,201 @@
+"""Second look at candidates: where exactly, and how well, the term fits.
+
+A candidate is a segment that looked right as a whole. Here the term's phones are aligned with the phone posteriors
+around it, a spoken example with the frames around it (DTW), and the exact span found is embedded again. What comes out
+are features, for `calibrate` to turn into a probability.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from stdsearch.align import align_phones, subsequence_dtw
+from stdsearch.archive import ArchiveReader
+from stdsearch.encoder import Frames, SpanEncoder
+from stdsearch.phones import PHONE_INDEX
+
+MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
+SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A spoken example, encoded: its frames, and its embedding (dim,)."""
+
+    frames: Frames
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True)
+class Query:
+    """A term made ready: pronunciations with their embeddings (p, dim), and spoken examples; either may be empty."""
+
+    pronunciations: tuple[tuple[str, ...], ...]
+    text_embeddings: np.ndarray
+    examples: tuple[Example, ...]
+
+    @property
+    def mode(self) -> str:
+        """Which evidence there is, and so which calibration holds: "text", "audio" or "both"."""
+        return "both" if self.pronunciations and self.examples else "text" if self.pronunciations else "audio"
+
+    @cached_property
+    def example_embedding(self) -> np.ndarray:
+        """The mean of the examples' embeddings (dim,), L2-normalised."""
+        mean = np.mean([example.embedding for example in self.examples], axis=0)
+        return mean / np.linalg.norm(mean)
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """What the first pass looks for (v, dim), rows L2-normalised.
+
+        Each pronunciation, the mean of the examples, or, where there is both, each pronunciation plus that mean.
+        """
+        if self.mode == "text":
+            return self.text_embeddings
+        if self.mode == "audio":
+            return self.example_embedding[None]
+        both = self.text_embeddings + self.example_embedding
+        return both / np.linalg.norm(both, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Places that may hold the term, as columns of one length n; times in seconds; score: cosine of the first pass."""
+
+    recording_id: np.ndarray
+    channel: np.ndarray
+    tbeg: np.ndarray
+    tend: np.ndarray
+    score: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.recording_id)
+
+    def take(self, index: np.ndarray) -> "Candidates":
+        """Some of the candidates."""
+        return Candidates(
+            self.recording_id[index], self.channel[index], self.tbeg[index], self.tend[index], self.score[index]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretches:
+    """The frames around the candidates, end to end: offsets (n + 1,) in frames, start (n,) in seconds."""
+
+    frames: Frames
+    offsets: np.ndarray
+    start: np.ndarray
+
+    def embed(self, encoder: SpanEncoder, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
+        """Embeddings (n, dim) of one span in each stretch, times in the recordings' seconds."""
+        shift = self.offsets[:-1] * self.frames.frame_seconds - self.start
+        return encoder.embed_spans(self.frames, tbeg + shift, tend + shift)
+
+
+def rescore(
+    query: Query, candidates: Candidates, archive: ArchiveReader, encoder: SpanEncoder
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """The candidates with their exact borders, and the features (n,) by name.
+
+    All: `first`, the cosine of the first pass; `length`, the log of the number of phones, or of ten times the seconds
+    of the example.
+    Text: `alignment`, the mean over phones of each phone's mean log-likelihood ratio; `weakest`, the least of those
+    means; `posterior`, as alignment with log posteriors; `text`, the cosine of the aligned span; `pace`, its seconds
+    a phone.
+    Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span; `stretch`,
+    the log ratio of its duration to the example's.
+    Borders come from the alignment, else from DTW.
+    """
+    stretches = _gather(candidates, archive)
+    features = {"first": candidates.score}
+    if query.examples:
+        candidates, heard = _match_examples(query, candidates, stretches, encoder)
+        features |= heard
+    if query.pronunciations:
+        candidates, aligned = _align_text(query, candidates, stretches, encoder)
+        features |= aligned
+    return candidates, features
+
+
+def _gather(candidates: Candidates, archive: ArchiveReader) -> _Stretches:
+    parts, starts = [], []
+    for i in range(len(candidates)):
+        frames, start = archive.frames(
+            int(candidates.recording_id[i]),
+            int(candidates.channel[i]),
+            float(candidates.tbeg[i]) - MARGIN,
+            float(candidates.tend[i]) + MARGIN,
+        )
+        parts.append(frames)
+        starts.append(start)
+    offsets = np.cumsum([0, *(len(part.hidden) for part in parts)])
+    hidden = np.concatenate([part.hidden for part in parts])
+    return _Stretches(Frames(hidden, parts[0].frame_seconds), offsets, np.array(starts))
+
+
+def _align_text(
+    query: Query, candidates: Candidates, stretches: _Stretches, encoder: SpanEncoder
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    posteriors = encoder.phone_log_posteriors(stretches.frames)
+    ratio = np.clip(posteriors - encoder.log_prior.numpy(), *SCORE_RANGE)
+    per_frame = len(posteriors) // len(stretches.frames.hidden)
+    offsets, step = stretches.offsets * per_frame, stretches.frames.frame_seconds / per_frame
+    best: dict[str, np.ndarray] = {}
+    for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
+        columns = np.array([PHONE_INDEX[phone] for phone in phones])
+        _, begin, ends = align_phones(ratio, offsets, columns)
+        borders = np.concatenate([begin[:, None], ends], axis=1)
+        borders = np.maximum.accumulate(np.maximum(borders, np.arange(len(phones) + 1)), axis=1)  # where nothing fits
+        tbeg, tend = stretches.start + borders[:, 0] * step, stretches.start + borders[:, -1] * step
+        of_phones = _phone_means(ratio, columns, offsets, borders)
+        found = {
+            "tbeg": tbeg,
+            "tend": tend,
+            "alignment": of_phones.mean(axis=1),
+            "weakest": of_phones.min(axis=1),
+            "posterior": _phone_means(posteriors, columns, offsets, borders).mean(axis=1),
+            "text": stretches.embed(encoder, tbeg, tend) @ embedding,
+            "pace": (tend - tbeg) / len(phones),
+            "length": np.full(len(candidates), np.log(len(phones))),
+        }
+        better = found["alignment"] > best["alignment"] if best else np.ones(len(candidates), bool)
+        best = {name: np.where(better, value, best[name]) if best else value for name, value in found.items()}
+    return replace(candidates, tbeg=best.pop("tbeg"), tend=best.pop("tend")), best
+
+
+def _phone_means(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Mean score (n, L) of each phone over the frames that the alignment (n, L + 1) gives it."""
+    prefix = np.concatenate([np.zeros((1, len(columns))), scores[:, columns].cumsum(axis=0, dtype=np.float64)])
+    at = np.minimum(offsets[:-1, None] + borders, len(scores))
+    which = np.arange(len(columns))
+    return (prefix[at[:, 1:], which] - prefix[at[:, :-1], which]) / np.maximum(np.diff(at, axis=1), 1)
+
+
+def _match_examples(
+    query: Query, candidates: Candidates, stretches: _Stretches, encoder: SpanEncoder
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    frames, step = _unit(stretches.frames.hidden[:, :-1]), stretches.frames.frame_seconds
+    costs, begins, ends = [], [], []
+    for example in query.examples:
+        cost, begin, end = subsequence_dtw(_unit(example.frames.hidden[:, :-1]), frames, stretches.offsets)
+        costs.append(cost)
+        begins.append(begin)
+        ends.append(end)
+    nearest = np.argmin(costs, axis=0)[None]
+    tbeg = stretches.start + np.take_along_axis(np.array(begins), nearest, axis=0)[0] * step
+    tend = stretches.start + np.take_along_axis(np.array(ends), nearest, axis=0)[0] * step
+    seconds = float(np.mean([example.frames.duration for example in query.examples]))
+    features = {
+        "dtw": 1 - np.mean(costs, axis=0),
+        "audio": stretches.embed(encoder, tbeg, tend) @ query.example_embedding,
+        "stretch": np.log(np.maximum(tend - tbeg, step) / seconds),
+        "length": np.full(len(candidates), np.log(10 * seconds)),
+    }
+    return replace(candidates, tbeg=tbeg, tend=tend), features
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, d), L2-normalised and contiguous."""
+    return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)

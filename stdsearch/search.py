@@ -1,0 +1,196 @@
+"""Search: from a typed term, spoken examples, or both, to hits.
+
+First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`. Second: rescored, calibrated, decided.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stdsearch import audio
+from stdsearch.activity import speech_spans
+from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.calibrate import BETA, UNCALIBRATED, decide, from_json
+from stdsearch.encoder import Frames, SpanEncoder, load_encoder
+from stdsearch.errors import StdSearchError
+from stdsearch.kernels import merge_overlaps
+from stdsearch.pronounce import Pronouncer
+from stdsearch.rescore import Candidates, Example, Query, rescore
+from stdsearch.types import Hit, Spoken, TermHits
+
+SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
+CANDIDATES = 150  # rescored for each term
+CONTEXT = 2.0  # seconds of a recording encoded on either side of an example cut from it
+SHORTEST_EXAMPLE = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to search for under one name: a text, spoken examples, or both."""
+
+    kwid: str
+    text: str = ""
+    examples: tuple[Spoken, ...] = ()
+
+
+class Archive:
+    """An archive opened for search.
+
+    >>> archive = Archive.open("ARCHIVE")  # doctest: +SKIP
+    >>> for hit in archive.search("evening").hits:  # doctest: +SKIP
+    ...     print(hit.recording, hit.tbeg, hit.score)
+    """
+
+    def __init__(self, reader: ArchiveReader, encoder: SpanEncoder, pronouncer: Pronouncer) -> None:
+        self.reader = reader
+        self.encoder = encoder
+        self.pronouncer = pronouncer
+        self.calibrations = from_json(encoder.metadata["calibration"]) if "calibration" in encoder.metadata else {}
+
+    @classmethod
+    def open(cls, path: Path | str, *, lexicon: Path | None = None) -> "Archive":
+        """The archive at path, with the encoder that it carries; lexicon: the user's own pronunciations.
+
+        Raises StdSearchError if there is no sound archive.
+        """
+        reader = open_archive(path)
+        encoder = load_encoder(reader.encoder_path)
+        if encoder.fingerprint != reader.encoder_fingerprint:
+            raise StdSearchError(
+                f"{reader.encoder_path}: is encoder {encoder.fingerprint}, but the archive was made by "
+                f"{reader.encoder_fingerprint}; restore the encoder or index again"
+            )
+        return cls(reader, encoder, Pronouncer(lexicon))
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        examples: Sequence[Spoken | str | Path] = (),
+        kwid: str = "KW-1",
+        where: str | None = None,
+        limit: int | None = None,
+        threshold: float = 0.0,
+        beta: float = BETA,
+    ) -> TermHits:
+        """The hits of a term, best first.
+
+        text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
+        "FILE[@TBEG-TEND]". where is an SQL condition over the recordings' metadata. limit and threshold leave out hits
+        beyond a number or below a score. beta is the cost of a false alarm that decisions go by.
+
+        Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column.
+        """
+        spoken = tuple(e if isinstance(e, Spoken) else Spoken.parse(str(e)) for e in examples)
+        request = Request(kwid, text, spoken)
+        (found,) = self.search_all([request], where=where, limit=limit, threshold=threshold, beta=beta)
+        return found
+
+    def search_all(
+        self,
+        requests: Iterable[Request],
+        *,
+        where: str | None = None,
+        limit: int | None = None,
+        threshold: float = 0.0,
+        beta: float = BETA,
+    ) -> Iterator[TermHits]:
+        """The hits of each request in turn; arguments as in `search`."""
+        recording_ids = self.reader.where(where) if where is not None else None
+        for request in requests:
+            started = time.perf_counter()
+            query = self.prepare(request)
+            places, features = self.candidates(query, recording_ids)
+            hits = self._hits(query, places, features, beta)
+            kept = tuple(hit for hit in hits if hit.score >= threshold)[:limit]
+            yield TermHits(request.kwid, request.text, kept, time.perf_counter() - started)
+
+    def prepare(self, request: Request) -> Query:
+        """The request with its pronunciations and examples embedded."""
+        if not request.text.strip() and not request.examples:
+            raise StdSearchError(f"{request.kwid}: nothing to search for; give a text, a spoken example, or both")
+        pronunciations = tuple(self.pronouncer.pronounce(request.text)) if request.text.strip() else ()
+        empty = np.empty((0, self.encoder.settings.dim), np.float32)
+        return Query(
+            pronunciations,
+            self.encoder.embed_phones(pronunciations) if pronunciations else empty,
+            tuple(self._encode(spoken) for spoken in request.examples),
+        )
+
+    def candidates(
+        self, query: Query, recording_ids: np.ndarray | None = None
+    ) -> tuple[Candidates, dict[str, np.ndarray]]:
+        """Both passes for a query: places with exact borders, and their features for `calibrate`."""
+        k = min(SEGMENTS, self.reader.n_segments)
+        if k == 0 or (recording_ids is not None and not len(recording_ids)):
+            return _NOWHERE, {}
+        scores, ids = self.reader.nearest(query.vectors, k, recording_ids=recording_ids)
+        ids, scores = _best_of_each(ids.ravel(), scores.ravel())
+        if not len(ids):
+            return _NOWHERE, {}
+        at = self.reader.segments(ids)
+        places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores)
+        kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
+        return rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder)
+
+    def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
+        if not len(places):
+            return []
+        calibration = self.calibrations.get(query.mode, UNCALIBRATED)
+        odds = calibration.own_odds(features)
+        kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
+        places, score = places.take(kept), calibration.probability(odds[kept])
+        decisions = decide(score, self.reader.total_seconds, beta)
+        order = np.argsort(-score, kind="stable")
+        paths = {i: self.reader.recordings[i].path for i in np.unique(places.recording_id).tolist()}
+        return [
+            Hit(
+                recording=paths[int(places.recording_id[i])],
+                channel=int(places.channel[i]),
+                tbeg=round(float(places.tbeg[i]), 3),
+                dur=round(float(places.tend[i] - places.tbeg[i]), 3),
+                score=round(float(score[i]), 6),
+                decision=bool(decisions[i]),
+            )
+            for i in order
+        ]
+
+    def _encode(self, spoken: Spoken) -> Example:
+        """An example encoded in its surroundings, where it has some."""
+        name = spoken.path
+        if spoken.tbeg is None or spoken.tend is None:
+            waveform = audio.read(spoken.path)
+            speech = speech_spans(waveform)
+            if not len(speech):
+                raise StdSearchError(f"{name}: nothing is said in it; give a recording of the term")
+            tbeg, tend, start = float(speech[0, 0]), float(speech[-1, 1]), 0.0
+        else:
+            tbeg, tend = spoken.tbeg, spoken.tend
+            start = max(0.0, tbeg - CONTEXT)
+            duration = audio.probe(name).duration
+            if tend > duration + 0.05:
+                raise StdSearchError(f"{name}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
+            tend = min(tend, duration)
+            waveform = audio.read(name, tbeg=start, dur=min(duration, tend + CONTEXT) - start)
+        if tend - tbeg < SHORTEST_EXAMPLE:
+            raise StdSearchError(f"{name}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
+        frames = self.encoder.frames(waveform)
+        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg - start]), np.array([tend - start]))
+        first = int((tbeg - start) / frames.frame_seconds)
+        last = max(first + 1, round((tend - start) / frames.frame_seconds))
+        return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding)
+
+
+def _best_of_each(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each id (>= 0) once with its best score, best first."""
+    order = np.argsort(-scores, kind="stable")
+    _, first = np.unique(ids[order], return_index=True)
+    kept = order[np.sort(first)]
+    kept = kept[ids[kept] >= 0]
+    return ids[kept], scores[kept]
+
+
+_NOWHERE = Candidates(*(np.empty(0, dtype) for dtype in (np.int32, np.int16, np.float64, np.float64, np.float32)))

@@ -1,0 +1,87 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from stdsearch.align import align_phones, subsequence_dtw
+
+
+def best_alignment(x: np.ndarray, phones: np.ndarray) -> float:
+    """The definition, every set of borders tried."""
+    best = -np.inf
+    for borders in itertools.combinations(range(len(x) + 1), len(phones) + 1):
+        spans = itertools.pairwise(borders)
+        best = max(best, sum(x[b:e, p].sum() for (b, e), p in zip(spans, phones, strict=True)))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_alignment_is_the_best_of_all(seed):
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0, 9, 4)
+    scores = random.normal(size=(lengths.sum(), 5)).astype(np.float32)
+    offsets = np.cumsum([0, *lengths])
+    phones = random.integers(0, 5, random.integers(1, 5))
+    score, begin, ends = align_phones(scores, offsets, phones)
+    for i, length in enumerate(lengths):
+        x = scores[offsets[i] : offsets[i + 1]]
+        assert score[i] == pytest.approx(best_alignment(x, phones), abs=1e-4)
+        if length < len(phones):
+            assert score[i] == -np.inf
+            continue
+        borders = [begin[i], *ends[i]]
+        assert all(b < e for b, e in itertools.pairwise(borders))
+        assert borders[-1] <= length
+        path = sum(x[b:e, p].sum() for (b, e), p in zip(itertools.pairwise(borders), phones, strict=True))
+        assert path == pytest.approx(score[i], abs=1e-4)
+
+
+def test_alignment_finds_a_planted_word():
+    scores = np.full((30, 4), -1.0, np.float32)
+    scores[10:13, 2] = scores[13:19, 0] = scores[19:22, 3] = 2.0
+    score, begin, ends = align_phones(scores, np.array([0, 30]), np.array([2, 0, 3]))
+    assert score[0] == 24.0
+    assert begin[0] == 10
+    assert ends[0].tolist() == [13, 19, 22]
+
+
+def least_mean_by_end(distance: np.ndarray) -> float:
+    """For each end the path of the least sum, found by recursion over all paths; the least of their means."""
+    q, n = distance.shape
+
+    def paths(r: int, t: int):
+        if r == 0:
+            yield [(r, t)]
+            return
+        for step_r, step_t in ((1, 0), (1, 1), (0, 1)):
+            if t >= step_t and (r >= step_r):
+                for path in paths(r - step_r, t - step_t):
+                    yield [*path, (r, t)]
+
+    best = np.inf
+    for end in range(n):
+        sums = [(sum(distance[p] for p in path), len(path)) for path in paths(q - 1, end)]
+        total, steps = min(sums)
+        best = min(best, total / steps)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_dtw_is_the_best_of_all_paths(seed):
+    random = np.random.default_rng(seed)
+    unit = lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)  # noqa: E731
+    query, frames = unit(random.normal(size=(3, 4))), unit(random.normal(size=(9, 4)))
+    cost, begin, end = subsequence_dtw(query, frames, np.array([0, 4, 4, 9]))
+    assert cost[0] == pytest.approx(least_mean_by_end(1 - query @ frames[:4].T), abs=1e-5)
+    assert cost[1] == np.inf
+    assert cost[2] == pytest.approx(least_mean_by_end(1 - query @ frames[4:].T), abs=1e-5)
+    assert 0 <= begin[0] < end[0] <= 4
+
+
+def test_dtw_finds_a_planted_example():
+    random = np.random.default_rng(0)
+    frames = random.normal(size=(40, 16)).astype(np.float32)
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+    cost, begin, end = subsequence_dtw(frames[12:20].copy(), frames, np.array([0, 40]))
+    assert cost[0] == pytest.approx(0, abs=1e-5)
+    assert (begin[0], end[0]) == (12, 20)
