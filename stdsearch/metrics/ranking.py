@@ -14,7 +14,7 @@ def average_precisions(trials: Trials) -> np.ndarray:
 
     Targets that no hit stands for add nothing. F4DE's AP; its mean over terms is MAP.
     """
-    term, target, rank = _ranked(trials)
+    term, target, rank = ranked(trials)
     true_rank = _rank_within(term[target])
     precision = true_rank / rank[target]
     total = np.bincount(term[target], weights=precision, minlength=len(trials.n_targets))
@@ -26,20 +26,20 @@ def precisions_at_n(trials: Trials) -> np.ndarray:
 
     Source: Hazen, Shen and White, "Query-by-example spoken term detection", ASRU 2009.
     """
-    term, target, rank = _ranked(trials)
+    term, target, rank = ranked(trials)
     in_top = target & (rank <= trials.n_targets[term])
     return _per_target(np.bincount(term[in_top], minlength=len(trials.n_targets)), trials)
 
 
 def reciprocal_ranks(trials: Trials) -> np.ndarray:
     """1 / the rank of the first true hit of each term, shape (K,), 0 if there is none; NaN without targets."""
-    term, target, rank = _ranked(trials)
+    term, target, rank = ranked(trials)
     best = np.zeros(len(trials.n_targets))
     np.maximum.at(best, term[target], 1 / rank[target])
     return np.where(trials.occurs, best, np.nan)
 
 
-def _ranked(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ranked(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Term, target and rank (from 1) of every hit, by term and then from the best hit to the worst."""
     order = np.lexsort((trials.target, -trials.score, trials.term))
     term = trials.term[order]

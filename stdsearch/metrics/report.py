@@ -37,6 +37,16 @@ class ScoringSettings:
     source_types: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("cost", "value", "prior"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be a positive number, not {getattr(self, name)}")
+        for name in ("tolerance", "word_gap"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be a number of seconds, at least 0, not {getattr(self, name)}")
+        if self.prior >= 1:
+            raise ValueError(f"prior must be a probability below 1, not {self.prior}")
+
     @property
     def beta(self) -> float:
         """What a false alarm weighs against a miss."""

@@ -72,7 +72,7 @@ def score(
         n_trials = round(seconds)
 
     trials = _trials(outcomes, terms, n_trials, settings, sources)
-    summary, per_term = _figures(trials, settings.beta, seconds)
+    summary, per_term = figures(trials, settings.beta, seconds)
     return Report(
         summary=summary,
         terms=(POOLED,) if settings.pooled else terms,
@@ -173,7 +173,7 @@ def _trials(
     return trials.pooled() if settings.pooled else trials
 
 
-def _figures(trials: twv.Trials, beta: float, seconds: float) -> tuple[Scores, tuple[Scores, ...]]:
+def figures(trials: twv.Trials, beta: float, seconds: float) -> tuple[Scores, tuple[Scores, ...]]:
     """The figures over all terms that count, and those of each term."""
     counts = twv.count(trials)
     actual, optimum, supremum = twv.actual(trials, beta), twv.optimum(trials, beta), twv.supremum(trials)
@@ -235,6 +235,6 @@ def _nist_threshold(trials: twv.Trials, group: np.ndarray, n_groups: int) -> np.
     return threshold
 
 
-def _defined(figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures with None for NaN."""
-    return {name: None if figure != figure else figure for name, figure in figures.items()}
+def _defined(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with None for NaN."""
+    return {name: None if figure != figure else figure for name, figure in values.items()}

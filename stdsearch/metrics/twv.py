@@ -15,10 +15,13 @@ not one of them, so that MTWV may be negative. Of equally good thresholds the lo
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from stdsearch.metrics.outcomes import Outcomes
+
+Rates = TypeVar("Rates", float, np.ndarray)
 
 BETA = 0.1 / 1 * (1 / 1e-4 - 1)  # NIST's cost / value and prior: 999.9
 TIE = 1e-12  # values closer than this are equal: sums over many terms carry rounding noise
@@ -80,6 +83,20 @@ class Trials:
             self.accepted,
             self.target,
             n_targets=self.n_targets.sum(keepdims=True),
+            n_trials=self.n_trials,
+            count_absent=self.count_absent,
+        )
+
+    def of_terms(self, chosen: np.ndarray) -> "Trials":
+        """The trials of the terms that a mask of shape (K,) chooses, numbered anew."""
+        number = np.cumsum(chosen) - 1
+        kept = chosen[self.term]
+        return Trials(
+            term=number[self.term[kept]],
+            score=self.score[kept],
+            accepted=self.accepted[kept],
+            target=self.target[kept],
+            n_targets=self.n_targets[chosen],
             n_trials=self.n_trials,
             count_absent=self.count_absent,
         )
@@ -152,7 +169,7 @@ class OperatingPoint:
     threshold: float
 
 
-def term_value(p_miss: np.ndarray, p_fa: np.ndarray, beta: float) -> np.ndarray:
+def term_value(p_miss: Rates, p_fa: Rates, beta: float) -> Rates:
     """1 - (P_miss + β · P_fa)."""
     return 1 - (p_miss + beta * p_fa)
 
@@ -221,13 +238,20 @@ def supremum(trials: Trials) -> TermPoints:
     return TermPoints(share, 1 - share, nothing, nothing * np.nan)
 
 
-def over_terms(trials: Trials, points: TermPoints, beta: float = BETA) -> OperatingPoint:
-    """The value of all terms together, from the rates of each. Raises ValueError if no term occurs."""
+def over_terms(
+    trials: Trials, points: TermPoints, beta: float = BETA, weight: np.ndarray | None = None
+) -> OperatingPoint:
+    """The value of all terms together, from the rates of each. Raises ValueError if no term occurs.
+
+    weight (K,), one for all if None, says how often each term counts: a bootstrap draws it.
+    """
     if not trials.occurs.any():
         raise ValueError("no term has a target, so the term-weighted value is undefined")
-    p_miss = np.mean(points.p_miss[trials.occurs])
-    p_fa = np.nanmean(points.p_fa[trials.evaluated])
-    return OperatingPoint(float(term_value(p_miss, p_fa, beta)), float(p_miss), float(p_fa), np.nan)
+    weight = np.ones(len(trials.n_targets)) if weight is None else weight
+    defined = trials.evaluated & ~np.isnan(points.p_fa)
+    p_miss = float(np.average(points.p_miss[trials.occurs], weights=weight[trials.occurs]))
+    p_fa = float(np.average(points.p_fa[defined], weights=weight[defined]))
+    return OperatingPoint(float(term_value(p_miss, p_fa, beta)), p_miss, p_fa, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +264,7 @@ class Sweep:
 
 
 def sweep(trials: Trials, weight: np.ndarray | None = None) -> Sweep:
-    """The error rates at every distinct score of a term that counts.
-
-    weight (K,), one for all if None, says how often each term counts: a bootstrap draws it.
-    """
+    """The error rates at every distinct score of a term that counts; weight as in `over_terms`."""
     weight = np.ones(len(trials.n_targets)) if weight is None else weight
     miss_share = np.where(trials.occurs, weight, 0.0)
     miss_share /= miss_share.sum() * np.maximum(trials.n_targets, 1)
