@@ -1,0 +1,374 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
+from stdsearch.archive.catalog import write_catalog
+from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
+from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest
+from stdsearch.archive.parts import Part, replace_file, seal
+from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter, write_spans
+from stdsearch.errors import StdSearchError
+from stdsearch.vectors import FaissIndex, VectorSettings
+
+DIM, WIDTH, FRAME_SECONDS = 8, 5, 0.04
+BLOCK = 50  # frames
+FINGERPRINT = "f" * 64
+
+# Three recordings in two shards: two seconds of one channel, six of two channels, one that is silent.
+RNG = np.random.default_rng(0)
+N_SEGMENTS = {0: 300, 1: ROW_GROUP + 1000, 2: 0}
+N_FRAMES = {0: 50, 1: 150, 2: 25}
+CHANNELS = {0: 1, 1: 2, 2: 1}
+SHARD = {0: "00000", 1: "00001", 2: "00001"}
+HIDDEN = {
+    (r, c): RNG.normal(size=(N_FRAMES[r], WIDTH)).astype(np.float32) for r in SHARD for c in range(1, CHANNELS[r] + 1)
+}
+RECORDING_ID = np.repeat([0, 1], [N_SEGMENTS[0], N_SEGMENTS[1]])
+TBEG = np.round(RNG.uniform(0, 2, len(RECORDING_ID)), 2)
+CHANNEL = np.where(RECORDING_ID == 1, RNG.integers(1, 3, len(RECORDING_ID)), 1)
+EMBEDDING = RNG.normal(size=(len(RECORDING_ID), DIM)).astype(np.float32)
+EMBEDDING /= np.linalg.norm(EMBEDDING, axis=1, keepdims=True)
+METADATA = pa.table({"year": [1960, 1975, None], "collection": ["oral history", "news", "news"]})
+
+
+def make_archive(path: Path) -> Path:
+    for name in ("segments", "frames"):
+        (path / name).mkdir(parents=True)
+    first = 0
+    for shard, recordings in (("00000", [0]), ("00001", [1, 2])):
+        with (
+            SegmentWriter(path / f"segments/{shard}.parquet", DIM, first_id=first) as segments,
+            FrameWriter(path / f"frames/{shard}.arrow", WIDTH) as frames,
+        ):
+            for recording in recordings:
+                rows = np.flatnonzero(recording == RECORDING_ID)
+                for some in np.array_split(rows, 3):
+                    table = SegmentTable(RECORDING_ID[some], CHANNEL[some], TBEG[some], np.full(len(some), 0.4))
+                    segments.write(table, EMBEDDING[some])
+                for begin in range(0, N_FRAMES[recording], BLOCK):
+                    for channel in range(1, CHANNELS[recording] + 1):
+                        block = HIDDEN[recording, channel][begin : begin + BLOCK]
+                        frames.write(recording, channel, begin, quantise(block))
+            first = segments.next_id
+    firsts = np.concatenate([[0], np.cumsum(list(N_SEGMENTS.values()))])
+    rows = [
+        Recording(
+            r, f"folder/{r}.wav", f"/nowhere/{r}.wav", "0" * 64, 10, N_FRAMES[r] * FRAME_SECONDS, CHANNELS[r], 16000,
+            SHARD[r], int(firsts[r]), N_SEGMENTS[r],
+        )
+        for r in SHARD
+    ]  # fmt: skip
+    write_catalog(path / "catalog.parquet", rows, METADATA)
+    (path / "encoder.safetensors").write_bytes(b"an encoder")
+    write_spans(
+        path / "spans.npy", [SegmentReader(path / f"segments/{shard}.parquet", DIM) for shard in ("00000", "00001")]
+    )
+    index = FaissIndex.empty(DIM, VectorSettings())
+    index.add(np.arange(len(EMBEDDING)), EMBEDDING)
+    index.save(path / "vectors.ivf")
+    names = {
+        "catalog": ["catalog.parquet"],
+        "encoder": ["encoder.safetensors"],
+        "spans": ["spans.npy"],
+        "vectors": ["vectors.ivf"],
+        "segments": ["segments/00000.parquet", "segments/00001.parquet"],
+        "frames": ["frames/00000.arrow", "frames/00001.arrow"],
+    }
+    Manifest(
+        EncoderFacts("test", FINGERPRINT, DIM, WIDTH, FRAME_SECONDS),
+        settings={"slicing": {"longest": 1.6}},
+        counts=Counts(recordings=3, channels=4, segments=len(EMBEDDING), seconds=9.0),
+        parts={role: tuple(seal(path, name) for name in listed) for role, listed in names.items()},
+    ).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> ArchiveReader:
+    return open_archive(make_archive(tmp_path_factory.mktemp("made") / "archive"))
+
+
+def test_tells_what_it_holds(archive: ArchiveReader) -> None:
+    assert archive.n_segments == len(EMBEDDING)
+    assert archive.total_seconds == 9.0
+    assert archive.encoder_fingerprint == FINGERPRINT
+    assert archive.encoder_path.read_bytes() == b"an encoder"
+    assert archive.settings["slicing"] == {"longest": 1.6}
+    assert [(r.path, r.channels, r.duration) for r in archive.recordings.values()] == [
+        ("folder/0.wav", 1, 2.0),
+        ("folder/1.wav", 2, 6.0),
+        ("folder/2.wav", 1, 1.0),
+    ]
+
+
+def test_segments_are_looked_up_by_id_in_any_order(archive: ArchiveReader) -> None:
+    ids = np.array([len(EMBEDDING) - 1, 0, 299, 300, 5, 5])
+    found = archive.segments(ids)
+    np.testing.assert_array_equal(found.recording_id, RECORDING_ID[ids])
+    np.testing.assert_array_equal(found.channel, CHANNEL[ids])
+    np.testing.assert_array_equal(found.tbeg, TBEG[ids])
+    np.testing.assert_allclose(found.dur, 0.4, rtol=1e-6)
+
+
+def test_embeddings_come_back_from_every_row_group_and_shard(archive: ArchiveReader) -> None:
+    ids = np.array([len(EMBEDDING) - 1, 0, 299, 300, 300 + ROW_GROUP - 1, 300 + ROW_GROUP, 17, 17])
+    np.testing.assert_allclose(archive.embeddings(ids), EMBEDDING[ids], atol=1e-3)
+
+
+def test_parquet_can_be_read_without_us(archive: ArchiveReader) -> None:
+    table = pa.parquet.read_table(archive.path / "segments" / "00001.parquet")
+    np.testing.assert_array_equal(table["segment_id"], np.arange(300, len(EMBEDDING)))
+    half = np.frombuffer(table["embedding"][3].as_py(), np.float16)
+    np.testing.assert_array_equal(half, EMBEDDING[303].astype(np.float16))
+
+
+def test_nearest_ranks_by_cosine(archive: ArchiveReader) -> None:
+    scores, ids = archive.nearest(EMBEDDING[[400, 3]], 5)
+    expected = np.argsort(-(EMBEDDING[[400, 3]] @ EMBEDDING.T), axis=1)[:, :5]
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_allclose(scores[:, 0], 1, atol=1e-5)
+
+
+def test_nearest_in_some_recordings_equals_filtering_afterwards(archive: ArchiveReader) -> None:
+    queries = EMBEDDING[::1000]
+    scores, ids = archive.nearest(queries, 20, recording_ids=np.array([0, 2]))
+    all_scores, all_ids = archive.nearest(queries, archive.n_segments)
+    for row in range(len(queries)):
+        wanted = RECORDING_ID[all_ids[row]] == 0
+        np.testing.assert_array_equal(ids[row], all_ids[row][wanted][:20])
+        np.testing.assert_array_equal(scores[row], all_scores[row][wanted][:20])
+
+
+def test_nearest_in_no_recording_finds_nothing(archive: ArchiveReader) -> None:
+    _, ids = archive.nearest(EMBEDDING[:1], 3, recording_ids=np.array([2]))
+    assert ids.tolist() == [[-1, -1, -1]]
+
+
+@pytest.mark.parametrize(
+    ("recording", "channel", "tbeg", "tend", "first", "last"),
+    [
+        (0, 1, 0.0, 2.0, 0, 50),
+        (0, 1, 0.41, 0.43, 10, 11),  # inside a frame
+        (0, 1, -1.0, 99.0, 0, 50),  # clipped to the recording
+        (1, 2, 1.9, 4.1, 47, 103),  # over three blocks
+        (1, 1, 2.0, 4.0, 50, 100),  # just a block
+        (0, 1, 5.0, 6.0, 0, 0),  # behind the end
+    ],
+)
+def test_frames_cover_a_span(
+    archive: ArchiveReader, recording: int, channel: int, tbeg: float, tend: float, first: int, last: int
+) -> None:
+    frames, offset = archive.frames(recording, channel, tbeg, tend)
+    expected = HIDDEN[recording, channel][first:last]
+    assert frames.hidden.shape == expected.shape
+    np.testing.assert_allclose(frames.hidden, expected, atol=np.ptp(HIDDEN[recording, channel]) / 255 / 2 + 1e-6)
+    if last > first:
+        assert offset == pytest.approx(first * FRAME_SECONDS)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)))
+def test_quantised_frames_are_off_by_half_a_step_at_most(hidden: np.ndarray) -> None:
+    quantised = quantise(hidden)
+    bound = quantised.step / 2 + 1e-5 * np.abs(hidden).max(axis=0) + 1e-30  # float32 itself
+    assert (np.abs(quantised.values() - hidden) <= bound).all()
+
+
+def test_frames_need_the_width_they_were_promised(tmp_path: Path) -> None:
+    with FrameWriter(tmp_path / "a.arrow", WIDTH) as frames, pytest.raises(ValueError, match="4 wide, not 5"):
+        frames.write(0, 1, 0, quantise(np.zeros((3, 4), np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("year < 1970", [0]),
+        ("collection = 'news'", [1, 2]),
+        ("year IS NULL or duration > 5", [1, 2]),
+        ("path LIKE '%/0.wav' -- the first", [0]),
+        ("1 = 0", []),
+    ],
+)
+def test_where_selects_recordings(archive: ArchiveReader, condition: str, expected: list[int]) -> None:
+    assert archive.where(condition).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "complaint"),
+    [
+        ("yeer < 1970", "there is no column 'yeer'; the columns are recording_id, path, .*year, collection"),
+        ("", "is empty"),
+        ("year <", "syntax error"),
+        ("year = 'soon'", "soon"),
+        ("1 = 1); DROP TABLE recordings; SELECT (1 = 1", "more than one statement"),
+        ("path IN (SELECT content FROM read_text('/etc/hostname'))", "disabled"),
+        ("EXISTS (SELECT 1 FROM others)", "others does not exist"),
+    ],
+)
+def test_a_condition_that_is_none_is_refused_in_one_line(
+    archive: ArchiveReader, condition: str, complaint: str
+) -> None:
+    with pytest.raises(StdSearchError, match=complaint) as caught:
+        archive.where(condition)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_encoder_is_refused_with_both_fingerprints(archive: ArchiveReader) -> None:
+    assert open_archive(archive.path, fingerprint=FINGERPRINT).n_segments
+    with pytest.raises(StdSearchError, match=f"{FINGERPRINT}, not {'e' * 64}"):
+        open_archive(archive.path, fingerprint="e" * 64)
+
+
+def test_an_open_archive_outlives_its_names(tmp_path: Path) -> None:
+    """What was memory-mapped stays readable when a writer replaces the files."""
+    archive = open_archive(make_archive(tmp_path / "archive"))
+    before = archive.frames(0, 1, 0, 1)[0].hidden, archive.segments(np.arange(9)).tbeg.copy()
+    for path in [*archive.path.glob("frames/*"), archive.path / "spans.npy"]:
+        path.unlink()
+    np.testing.assert_array_equal(archive.frames(0, 1, 0, 1)[0].hidden, before[0])
+    np.testing.assert_array_equal(archive.segments(np.arange(9)).tbeg, before[1])
+
+
+def test_what_is_no_archive_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(StdSearchError, match="no such archive; make one"):
+        open_archive(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(StdSearchError, match="is a file"):
+        open_archive(tmp_path / "file")
+    with pytest.raises(StdSearchError, match=r"holds no archive\.json"):
+        open_archive(tmp_path)
+    (tmp_path / "journal").mkdir()
+    with pytest.raises(StdSearchError, match="indexing was interrupted; run the same"):
+        open_archive(tmp_path)
+
+
+def test_missing_and_cut_parts_are_named(tmp_path: Path) -> None:
+    path = make_archive(tmp_path / "archive")
+    os.truncate(path / "frames" / "00001.arrow", 100)
+    with pytest.raises(StdSearchError, match=r"frames/00001\.arrow: has 100 bytes, not"):
+        open_archive(path)
+    (path / "frames" / "00001.arrow").unlink()
+    with pytest.raises(StdSearchError, match=r"frames/00001\.arrow: a part of the archive is missing"):
+        open_archive(path)
+
+
+def change(*keys: Any, to: Any) -> Callable[[Any], None]:
+    def apply(content: Any) -> None:
+        for key in keys[:-1]:
+            content = content[key]
+        content[keys[-1]] = to
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (change("format", to=2), "format 2, this stdsearch reads format 1; use a newer stdsearch"),
+        (change("format", to=0), "format 0, .*; index again"),
+        (change("format", to="1"), "format is not what it must be"),
+        (change("format", to=True), "format is not what it must be"),
+        (change("parts", "spans", 0, "name", to="../../etc/passwd"), "is no name of a part"),
+        (change("parts", "spans", 0, "name", to="/etc/passwd"), "is no name of a part"),
+        (change("parts", "spans", 0, "bytes", to=-1), "bytes is negative"),
+        (change("parts", "spans", 0, "sha256", to="x"), "checksum of spans.npy is not valid"),
+        (change("parts", "spans", to=[]), "not one part each"),
+        (change("parts", "frames", to=[]), "differ in their number"),
+        (change("parts", "more", to=[]), "not the six"),
+        (change("counts", "segments", to=1.5), "segments is not what it must be"),
+        (change("counts", "seconds", to=float("nan")), "seconds is no duration"),
+        (change("encoder", to=None), "encoder is not what it must be"),
+        (change("settings", to=[]), "settings is not what it must be"),
+    ],
+)
+def test_a_manifest_is_checked_before_it_is_believed(
+    tmp_path: Path, damage: Callable[[Any], None], complaint: str
+) -> None:
+    path = make_archive(tmp_path / "archive") / "archive.json"
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(StdSearchError, match=complaint) as caught:
+        open_archive(path.parent)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xff", b"[" * 100_000, b"null"])
+def test_a_manifest_that_is_no_json_object_is_damaged(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "archive.json").write_bytes(text)
+    with pytest.raises(StdSearchError, match=r"archive\.json: is damaged"):
+        open_archive(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "use"),
+    [
+        ("catalog.parquet", lambda archive: archive.recordings),
+        ("spans.npy", lambda archive: archive.segments(np.array([0]))),
+        ("vectors.ivf", lambda archive: archive.nearest(EMBEDDING[:1], 1)),
+        ("segments/00000.parquet", lambda archive: archive.embeddings(np.array([0]))),
+        ("frames/00000.arrow", lambda archive: archive.frames(0, 1, 0, 1)),
+    ],
+)
+def test_a_part_overwritten_with_junk_is_named(
+    tmp_path: Path, part: str, use: Callable[[ArchiveReader], object]
+) -> None:
+    path = make_archive(tmp_path / "archive")
+    n_bytes = (path / part).stat().st_size
+    (path / part).write_bytes(np.random.default_rng(0).bytes(n_bytes))
+    with pytest.raises(StdSearchError, match=part):
+        use(open_archive(path))
+
+
+def test_replacing_a_file_keeps_the_old_one_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "archive.json"
+    replace_file(path, b"old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_space)
+        with pytest.raises(OSError, match="no space"):
+            replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_sealed_part_has_its_size_and_checksum(tmp_path: Path) -> None:
+    (tmp_path / "part.bin").write_bytes(b"abc")
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert seal(tmp_path, "part.bin") == Part("part.bin", 3, sha256)
+
+
+def test_row_groups_do_not_depend_on_the_calls(tmp_path: Path) -> None:
+    n = 2 * ROW_GROUP + 5
+    table = SegmentTable(np.zeros(n, int), np.ones(n, int), np.arange(n) * 0.04, np.full(n, 0.2))
+    embeddings = np.random.default_rng(0).normal(size=(n, DIM))
+    for name, pieces in (("one", 1), ("many", 97)):
+        with SegmentWriter(tmp_path / name, DIM, first_id=0) as writer:
+            for some in np.array_split(np.arange(n), pieces):
+                piece = SegmentTable(table.recording_id[some], table.channel[some], table.tbeg[some], table.dur[some])
+                writer.write(piece, embeddings[some])
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
+
+
+def test_frames_of_an_unknown_recording_are_none(tmp_path: Path) -> None:
+    with FrameWriter(tmp_path / "a.arrow", WIDTH):
+        pass
+    hidden, first = FrameReader(tmp_path / "a.arrow", WIDTH).region(0, 1, 3, 9)
+    assert hidden.shape == (0, WIDTH)
+    assert first == 3
