@@ -2,14 +2,19 @@
 
 from dataclasses import astuple
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from stdsearch.formats import ecf as ecf_format
+from stdsearch.formats import kwlist as kwlist_format
+from stdsearch.formats import kwslist as kwslist_format
 from stdsearch.formats.ecf import read_ecf, write_ecf
 from stdsearch.formats.kwlist import read_kwlist, write_kwlist
 from stdsearch.formats.kwslist import KWSList, read_kwslist, write_kwslist
 from stdsearch.formats.rttm import read_rttm, write_rttm
+from stdsearch.formats.xml import Element
 
 F4DE = Path(__file__).resolve().parents[2] / ".." / "shared" / "f4de"
 CASES = sorted(path.parent for path in F4DE.glob("*/ecf.xml"))
@@ -57,3 +62,31 @@ def test_hits_are_columns():
     assert (first.hits.tbeg[0], first.hits.dur[0], first.hits.score[0]) == (1630.71, 0.37, 0.966931)
     assert first.hits.decision.dtype == np.bool_
     assert first.hits.channel.dtype == np.int64
+
+
+XSD = "{http://www.w3.org/2001/XMLSchema}"
+
+
+def assert_as_in_schema(schema: ElementTree.Element, element: Element, std2006_only: set[str]) -> None:
+    """The element takes what the schema's declaration takes, and beyond it only what STD 2006 has."""
+    declared = {a.get("name"): a.get("use") for a in schema.findall(f"{XSD}complexType/{XSD}attribute")}
+    assert element.required | element.optional == declared.keys() | (element.optional & std2006_only)
+    assert element.required >= {name for name, use in declared.items() if use == "required"} - std2006_only
+    assert element.text == (schema.get("type") == "xsd:string")
+    children = {child.get("name"): child for child in schema.findall(f"{XSD}complexType/{XSD}sequence/{XSD}element")}
+    assert element.children.keys() == children.keys()
+    for name, child in children.items():
+        assert_as_in_schema(child, element.children[name], std2006_only)
+
+
+@pytest.mark.parametrize(
+    ("name", "grammar", "std2006_only"),
+    [
+        ("ecf", ecf_format.GRAMMAR, {"language"}),  # in the excerpt, not in the ecf
+        ("kwlist", kwlist_format.GRAMMAR, {"encoding", "compareNormalize"}),  # may be left out
+        ("kwslist", kwslist_format.GRAMMAR, {"indexing_time", "index_size"}),
+    ],
+)
+def test_the_grammars_are_the_schemas(name, grammar, std2006_only):
+    (root,) = ElementTree.parse(F4DE / "xsd" / f"KWSEval-{name}.xsd").getroot()
+    assert_as_in_schema(root, grammar[name], std2006_only)
