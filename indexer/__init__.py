@@ -1,0 +1,1 @@
+"""Fills an archive: finds recordings, slices and embeds them, and commits the result."""

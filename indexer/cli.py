@@ -1,0 +1,141 @@
+"""`stdsearch index`: a folder of recordings becomes an archive."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from indexer.build import Report
+    from indexer.shards import Progress
+
+SOME_FAILED, INTERRUPTED = 3, 130  # exit codes
+
+
+@click.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", metavar="ARCHIVE", required=True, type=click.Path(path_type=Path), help="The archive to make.")
+@click.option(
+    "--metadata",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV, TSV, Parquet, JSON or JSON lines with a column `recording`, `path` or `file`: the path below PATH, or "
+    "the base name. Its other columns are for `stdsearch query --where`.",
+)
+@click.option("--encoder", metavar="MODEL", type=click.Path(path_type=Path), help="An encoder of your own.")
+@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Cores to use [default: all].")
+@click.option("--speech-only/--all", default=True, help="Pass over what is no speech [default], or over nothing.")
+def index(
+    paths: tuple[Path, ...],
+    out: Path,
+    metadata: Path | None,
+    encoder: Path | None,
+    threads: int | None,
+    speech_only: bool,
+) -> None:
+    """Index the recordings among and below PATH... into a new archive.
+
+    A recording that cannot be read is reported and left out; exit code 3 says that there were such. When interrupted,
+    the same command goes on where it stopped.
+    """
+    from indexer.build import build_archive, check_out
+    from indexer.metadata import read_metadata
+    from indexer.slicing import SlicingSettings
+    from indexer.sources import find_sources
+    from stdsearch.encoder import load_encoder
+    from stdsearch.encoder.storage import default_encoder_path
+    from stdsearch.threads import available_cores
+
+    check_out(out)
+    sources = find_sources(paths)
+    columns = read_metadata(metadata, [source.path for source in sources]) if metadata else None
+    if columns and columns.unmatched:
+        _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")
+    encoder_file = encoder or default_encoder_path()
+    began = monotonic()
+    with _shown(sum(source.bytes for source in sources)) as meter:
+        try:
+            report = build_archive(
+                sources,
+                out,
+                load_encoder(encoder_file),
+                encoder_file=encoder_file,
+                settings=SlicingSettings(speech_only=speech_only),
+                metadata=columns,
+                threads=threads or available_cores(),
+                on_progress=meter,
+            )
+        except KeyboardInterrupt:
+            _note(f"interrupted; {meter.kept} recordings are kept, and the same command goes on from there")
+            click.get_current_context().exit(INTERRUPTED)
+    click.echo(_summary(out, report, meter.fresh_seconds / (monotonic() - began)))
+    if report.complaints:
+        click.get_current_context().exit(SOME_FAILED)
+
+
+class _Meter:
+    """Remembers the latest progress and passes it on to a display."""
+
+    def __init__(self, show: Callable[["Progress", float], None]) -> None:
+        self.kept = 0
+        self.fresh_seconds = 0.0
+        self._resumed: float | None = None
+        self._show = show
+
+    def __call__(self, progress: "Progress") -> None:
+        if self._resumed is None:
+            self._resumed = progress.seconds
+        self.kept = progress.kept
+        self.fresh_seconds = progress.seconds - self._resumed
+        self._show(progress, self.fresh_seconds)
+
+
+@contextmanager
+def _shown(total_bytes: int) -> Iterator[_Meter]:
+    """A meter with a progress bar, where there is a terminal, and warnings as notes, meanwhile."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    began = monotonic()
+    columns = TextColumn("Indexing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}")
+    bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty())
+    task = bar.add_task("", total=total_bytes)
+
+    def show(progress: "Progress", fresh_seconds: float) -> None:
+        speed = fresh_seconds / max(monotonic() - began, 1e-3)
+        text = f"{progress.recordings} recordings, {progress.seconds / 3600:.2f} h, {speed:.0f} × real time"
+        bar.update(task, completed=progress.bytes, description=text)
+
+    notes = _Notes(logging.WARNING)
+    logging.getLogger().addHandler(notes)
+    try:
+        with bar:
+            yield _Meter(show)
+    finally:
+        logging.getLogger().removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """Shows what the library warns of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _note(record.getMessage())
+
+
+def _note(text: str) -> None:
+    click.echo(f"stdsearch: {text}", err=True)
+
+
+def _summary(out: Path, report: "Report", speed: float) -> str:
+    counts = report.counts
+    failed = f", {len(report.complaints)} left out" if report.complaints else ""
+    return (
+        f"{out}: {counts.recordings} recordings{failed}, {counts.seconds / 3600:.2f} h, {counts.segments} segments; "
+        f"indexed at {speed:.0f} × real time"
+    )

@@ -1,0 +1,83 @@
+"""What an unfinished build has finished: the shards that are whole, so that a later run goes on behind them.
+
+OUT/journal/plan.json says for what the shards were made; OUT/journal/SHARD.json follows when a shard's files are on the
+disk. The directory goes away when the archive is committed.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.sources import Source
+from stdsearch.archive import Recording
+from stdsearch.archive.parts import Part, replace_file
+from stdsearch.errors import StdSearchError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Consecutive sources, what became of them, recordings or complaints, and the parts that hold the recordings."""
+
+    sources: tuple[Source, ...]
+    recordings: tuple[Recording, ...]
+    complaints: tuple[str, ...]
+    segments: Part
+    frames: Part
+
+
+class Journal:
+    """The journal of a build in directory `out`, for the plan that says what makes shards the same."""
+
+    def __init__(self, out: Path, plan: Mapping[str, Any]) -> None:
+        self._out = out
+        self._directory = out / "journal"
+        self._plan = (json.dumps(plan, indent=1, sort_keys=True) + "\n").encode()
+
+    def resume(self, sources: Sequence[Source]) -> list[Shard]:
+        """The leading shards that are whole and of these very sources, unchanged; what follows is forgotten."""
+        plan = self._directory / "plan.json"
+        if not plan.is_file() or plan.read_bytes() != self._plan:
+            discard(self._out)
+            self._directory.mkdir(parents=True)
+            replace_file(plan, self._plan)
+        kept: list[Shard] = []
+        n_sources = 0
+        for path in sorted(self._directory.glob("[0-9]*.json")):
+            shard = self._whole_shard(path)
+            if shard is None or shard.sources != tuple(sources[n_sources : n_sources + len(shard.sources)]):
+                break
+            kept.append(shard)
+            n_sources += len(shard.sources)
+        for path in sorted(self._directory.glob("[0-9]*.json"))[len(kept) :]:
+            path.unlink()
+        return kept
+
+    def add(self, stem: str, shard: Shard) -> None:
+        """Note a shard whose parts are on the disk."""
+        content = asdict(shard)
+        replace_file(self._directory / f"{stem}.json", json.dumps(content, default=str).encode())
+
+    def _whole_shard(self, path: Path) -> Shard | None:
+        try:
+            content = json.loads(path.read_bytes())
+            shard = Shard(
+                sources=tuple(Source(**{**source, "file": Path(source["file"])}) for source in content["sources"]),
+                recordings=tuple(Recording(**recording) for recording in content["recordings"]),
+                complaints=tuple(content["complaints"]),
+                segments=Part(**content["segments"]),
+                frames=Part(**content["frames"]),
+            )
+            shard.segments.check_size(self._out)
+            shard.frames.check_size(self._out)
+        except (ValueError, TypeError, KeyError, StdSearchError):
+            return None
+        return shard
+
+
+def discard(out: Path) -> None:
+    """Remove what an unfinished build has left."""
+    for name in ("segments", "frames", "journal"):
+        shutil.rmtree(out / name, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""The user's own columns for the catalog, from a table with a row for each recording."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import duckdb
+import pyarrow as pa
+
+from stdsearch.archive.catalog import COLUMNS
+from stdsearch.errors import StdSearchError
+
+KEYS = ("recording", "path", "file")
+
+_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The user's columns, with a row for each recording, empty where there is none; and the keys of rows left over."""
+
+    columns: pa.Table
+    unmatched: tuple[str, ...]
+
+
+def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
+    """The columns of a CSV, TSV, Parquet, JSON or JSON lines file, matched to recordings by their names.
+
+    A row names its recording in a column `recording`, `path` or `file`: the path below the indexed folder or the base
+    name, with or without extension. Types are inferred by DuckDB.
+    Raises StdSearchError if the file cannot be read, has no such column, names a recording twice or by a base name
+    that several have, or has a column that the catalog has already.
+    """
+    table, key = _read(path)
+    own = table.drop_columns([key])
+    taken = [name for name in own.column_names if name.lower() in COLUMNS.names]
+    if taken:
+        raise StdSearchError(f"{path}: the catalog has a column {taken[0]!r} of its own; rename it")
+
+    numbers = _names(recordings)
+    row_of: dict[int, int] = {}
+    unmatched = []
+    for row, value in enumerate(str(value) for value in table[key].to_pylist()):
+        matches = numbers.get(value, [])
+        if len(matches) > 1:
+            raise StdSearchError(f"{path}: {value!r} is the name of {len(matches)} recordings; give their paths")
+        if not matches:
+            unmatched.append(value)
+        elif row_of.setdefault(matches[0], row) != row:
+            raise StdSearchError(f"{path}: has two rows for {recordings[matches[0]]!r}; keep one")
+    rows = pa.array([row_of.get(number) for number in range(len(recordings))], pa.int64())
+    return Metadata(own.take(rows), tuple(unmatched))
+
+
+def _read(path: Path) -> tuple[pa.Table, str]:
+    """The table, and its column that tells the recordings, which stays text: `007` is no number there."""
+    if not path.is_file():
+        raise StdSearchError(f"{path}: no such file; check the path")
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise StdSearchError(f"{path}: metadata is read from {', '.join(_SUFFIXES)}; convert it to one of them")
+    with duckdb.connect(":memory:") as connection:
+        try:
+            if suffix == ".parquet":
+                relation = connection.read_parquet(str(path))
+            elif suffix in (".csv", ".tsv"):
+                key = _key(path, connection.read_csv(str(path)).columns)
+                relation = connection.read_csv(str(path), dtype={key: "VARCHAR"})
+            else:
+                relation = connection.read_json(str(path))
+            return relation.to_arrow_table(), _key(path, relation.columns)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0].strip()
+            raise StdSearchError(f"{path}: is no table that DuckDB reads ({reason}); mend it") from error
+
+
+def _key(path: Path, columns: Sequence[str]) -> str:
+    by_name = {name.lower(): name for name in columns}
+    key = next((by_name[name] for name in KEYS if name in by_name), None)
+    if key is None:
+        raise StdSearchError(
+            f"{path}: has no column {', '.join(KEYS[:-1])} or {KEYS[-1]} to tell the recordings; "
+            f"its columns are {', '.join(columns)}"
+        )
+    return key
+
+
+def _names(recordings: Sequence[str]) -> dict[str, list[int]]:
+    """The numbers of the recordings that a name may mean; whole paths go before base names."""
+    whole: dict[str, list[int]] = {}
+    base: dict[str, list[int]] = {}
+    for number, path in enumerate(recordings):
+        name = PurePosixPath(path)
+        whole.setdefault(path, []).append(number)
+        for other in {str(name.with_suffix("")), name.name, name.stem} - {path}:
+            base.setdefault(other, []).append(number)
+    return {**base, **whole}

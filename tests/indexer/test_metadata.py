@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from indexer.metadata import read_metadata
+from stdsearch.errors import StdSearchError
+
+RECORDINGS = ["a/1.wav", "a/2.wav", "b/1.wav", "b/007.flac"]
+
+
+def columns(path: Path, text: str) -> dict[str, list[object]]:
+    path.write_text(text)
+    found: dict[str, list[object]] = read_metadata(path, RECORDINGS).columns.to_pydict()
+    return found
+
+
+@pytest.mark.parametrize("name", ["b/007.flac", "b/007", "007.flac", "007"])
+@pytest.mark.parametrize("key", ["recording", "path", "file", "Path"])
+def test_a_row_names_its_recording(tmp_path: Path, key: str, name: str) -> None:
+    assert columns(tmp_path / "table.csv", f"{key},year\n{name},1960\n") == {"year": [None, None, None, 1960]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table.csv", "file;year;who\n2;1960;al\n"),
+        ("table.tsv", "file\tyear\twho\n2\t1960\tal\n"),
+        ("table.json", '[{"file": "2", "year": 1960, "who": "al"}]'),
+        ("table.jsonl", '{"file": "2.wav", "year": 1960, "who": "al"}\n{"file": "007", "year": null}\n'),
+    ],
+)
+def test_types_are_inferred_from_any_table(tmp_path: Path, name: str, text: str) -> None:
+    assert columns(tmp_path / name, text) == {"year": [None, 1960, None, None], "who": [None, "al", None, None]}
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"recording": ["2"], "year": pa.array([1960], pa.int16())}), path)
+    assert read_metadata(path, RECORDINGS).columns.schema == pa.schema([("year", pa.int16())])
+
+
+def test_a_whole_path_goes_before_a_base_name(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("file,year\nx.wav,1960\n")
+    assert read_metadata(path, ["a/x.wav", "x.wav"]).columns.to_pydict() == {"year": [None, 1960]}
+
+
+def test_rows_for_no_recording_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("file,year\nelsewhere.wav,1960\n2,1961\n")
+    assert read_metadata(path, RECORDINGS).unmatched == ("elsewhere.wav",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("t.csv", "name,year\n2,1960\n", "has no column recording, path or file .* its columns are name, year"),
+        ("t.csv", "", "has no column recording"),
+        ("t.csv", "file,year\n1,1960\n", "'1' is the name of 2 recordings; give their paths"),
+        ("t.csv", "file,year\n2,1960\na/2.wav,1961\n", "has two rows for 'a/2.wav'"),
+        ("t.csv", "file,Duration\n2,1960\n", "the catalog has a column 'Duration' of its own"),
+        ("t.json", "{{{", "is no table that DuckDB reads"),
+        ("t.parquet", "PAR1", "is no table that DuckDB reads"),
+        ("t.xlsx", "", "metadata is read from .csv, .tsv"),
+    ],
+)
+def test_a_table_that_does_not_serve_is_refused_in_one_line(
+    tmp_path: Path, name: str, text: str, complaint: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StdSearchError, match=complaint) as caught:
+        read_metadata(tmp_path / name, RECORDINGS)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StdSearchError, match="no such file"):
+        read_metadata(tmp_path / "nowhere.csv", RECORDINGS)
