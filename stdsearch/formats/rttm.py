@@ -3,7 +3,8 @@
     LEXEME talk 1 12.340 0.410 visit lex Jane_Doe <NA>
 
 Nine columns parted by white space: type, file, channel, tbeg, dur, orthography, subtype, speaker name, confidence.
-<NA> stands for a value that there is none of; from ";;" on a line is comment. White space cannot occur in a value.
+A tenth, which later editions of the format add (signal look-ahead time), is passed over. <NA> stands for a value
+that there is none of; from ";;" on a line is comment. White space cannot occur in a value.
 """
 
 from collections.abc import Iterable
@@ -53,9 +54,9 @@ def read_rttm(path: str | Path) -> list[RTTMRow]:
 
 
 def _row(columns: list[str]) -> RTTMRow:
-    if len(columns) != 9:
+    if len(columns) not in (9, 10):
         raise BadValueError(f"an RTTM line has 9 columns, this one has {len(columns)}")
-    kind, file, channel, tbeg, dur, ortho, stype, name, conf = columns
+    kind, file, channel, tbeg, dur, ortho, stype, name, conf = columns[:9]
     return RTTMRow(
         kind.upper(),
         file,

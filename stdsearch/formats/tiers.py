@@ -82,7 +82,7 @@ def write_eaf(results: Sequence[TermHits], stream: TextIO) -> None:
     }
     media = {
         "MEDIA_URL": ("file://" if recording.startswith("/") else "") + quote(recording),
-        "MIME_TYPE": mimetypes.guess_type(recording)[0] or "audio/x-wav",
+        "MIME_TYPE": "audio/x-wav" if recording.endswith(".wav") else mimetypes.guess_type(recording)[0] or "unknown",
         "RELATIVE_MEDIA_URL": quote(f"./{recording.rpartition('/')[2]}"),
     }
     numbers = count(1)

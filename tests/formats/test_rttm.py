@@ -36,6 +36,12 @@ def test_comments_blank_lines_byte_order_mark_and_case(tmp_path):
     assert read_rttm(path) == [RTTMRow("LEXEME", "talk", 1, 0.5, 0.25, "café", "lex", "<NA>", 0.9)]
 
 
+def test_a_tenth_column_is_passed_over(tmp_path):
+    path = tmp_path / "ref.rttm"
+    path.write_text("SPEAKER talk 1 0.5 2.5 <NA> <NA> Ann <NA> <NA>\n")
+    assert read_rttm(path) == [RTTMRow("SPEAKER", "talk", 1, 0.5, 2.5, "<NA>", "<NA>", "Ann", None)]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
