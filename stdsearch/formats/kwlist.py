@@ -22,23 +22,17 @@ from stdsearch.types import Term
 ENCODINGS = ("UTF-8", "GB2312", "gb2312-raw")
 COMPARE_NORMALIZE = ("lowercase", "")
 
-STD2006 = {"termlist": "kwlist", "term": "kw", "termid": "kwid", "termtext": "kwtext", "terminfo": "kwinfo"}
+STD2006 = {"term": "kw", "termid": "kwid", "termtext": "kwtext", "terminfo": "kwinfo"}
+HEAD = frozenset({"ecf_filename", "version", "language"})
+COMPARISON = frozenset({"encoding", "compareNormalize"})
+ATTRIBUTE = Element(children={"name": Element(text=True), "value": Element(text=True)})
+TERM = Element(
+    required=frozenset({"kwid"}),
+    children={"kwtext": Element(text=True), "kwinfo": Element(children={"attr": ATTRIBUTE})},
+)
 GRAMMAR = {
-    "kwlist": Element(
-        required=frozenset({"ecf_filename", "version", "language"}),
-        optional=frozenset({"encoding", "compareNormalize"}),
-        children={
-            "kw": Element(
-                required=frozenset({"kwid"}),
-                children={
-                    "kwtext": Element(text=True),
-                    "kwinfo": Element(
-                        children={"attr": Element(children={"name": Element(text=True), "value": Element(text=True)})}
-                    ),
-                },
-            )
-        },
-    )
+    "kwlist": Element(required=HEAD | COMPARISON, children={"kw": TERM}),
+    "termlist": Element(required=HEAD, optional=COMPARISON, children={"kw": TERM}),
 }
 
 
@@ -70,7 +64,7 @@ def read_kwlist(path: str | Path) -> KWList:
 
     def start(name: str, given: dict[str, str]) -> None:
         nonlocal kwid, attributes
-        if name == "kwlist":
+        if name in GRAMMAR:
             head.update(given)
             choice("encoding", head["encoding"], ENCODINGS)
             choice("compareNormalize", head["compareNormalize"], COMPARE_NORMALIZE)
@@ -119,8 +113,9 @@ def write_kwlist(kwlist: KWList, path: str | Path, *, std2006: bool = False) -> 
         "encoding": kwlist.encoding,
         "compareNormalize": kwlist.compare_normalize,
     }
+    root = "termlist" if std2006 else "kwlist"
     with open_output(path) as stream:
-        stream.write(f"{tag(spelt('kwlist'), head)}\n")
+        stream.write(f"{tag(root, head)}\n")
         for term in kwlist.terms:
             stream.write(f"  {tag(spelt('kw'), {spelt('kwid'): term.kwid})}\n")
             stream.write(f"    {text_element(spelt('kwtext'), term.text)}\n")
@@ -130,4 +125,4 @@ def write_kwlist(kwlist: KWList, path: str | Path, *, std2006: bool = False) -> 
                     stream.write(f"      <attr>{text_element('name', name)}{text_element('value', value)}</attr>\n")
                 stream.write(f"    </{spelt('kwinfo')}>\n")
             stream.write(f"  </{spelt('kw')}>\n")
-        stream.write(f"</{spelt('kwlist')}>\n")
+        stream.write(f"</{root}>\n")

@@ -25,7 +25,6 @@ from stdsearch.types import Hit
 DECISIONS = ("YES", "NO")
 
 STD2006 = {
-    "stdlist": "kwslist",
     "detected_termlist": "detected_kwlist",
     "term": "kw",
     "termlist_filename": "kwlist_filename",
@@ -33,17 +32,19 @@ STD2006 = {
     "term_search_time": "search_time",
     "oov_term_count": "oov_count",
 }
+HEAD = frozenset({"kwlist_filename", "language", "system_id"})
+BOUNDS = frozenset({"min_score", "max_score"})
+DETECTED = Element(
+    required=frozenset({"kwid", "search_time", "oov_count"}),
+    children={"kw": Element(required=frozenset({"file", "channel", "tbeg", "dur", "score", "decision"}))},
+)
 GRAMMAR = {
-    "kwslist": Element(
-        required=frozenset({"kwlist_filename", "language", "system_id"}),
-        optional=frozenset({"min_score", "max_score", "indexing_time", "index_size"}),
-        children={
-            "detected_kwlist": Element(
-                required=frozenset({"kwid", "search_time", "oov_count"}),
-                children={"kw": Element(required=frozenset({"file", "channel", "tbeg", "dur", "score", "decision"}))},
-            )
-        },
-    )
+    "kwslist": Element(required=HEAD, optional=BOUNDS, children={"detected_kwlist": DETECTED}),
+    "stdlist": Element(
+        required=HEAD,
+        optional=BOUNDS | {"indexing_time", "index_size"},
+        children={"detected_kwlist": DETECTED},
+    ),
 }
 
 
@@ -179,7 +180,7 @@ def read_kwslist(path: str | Path) -> KWSList:
             )
         else:
             head.update(attributes)
-            bounds.update({key: finite(key, head[key]) for key in ("min_score", "max_score") if key in head})
+            bounds.update({key: finite(key, head[key]) for key in BOUNDS if key in head})
 
     def end(name: str, _: str) -> None:
         if name == "detected_kwlist":
@@ -206,26 +207,24 @@ def write_kwslist(kwslist: KWSList, path: str | Path, *, std2006: bool = False) 
 
 def format_kwslist(kwslist: KWSList, *, std2006: bool = False) -> Iterator[str]:
     """The lines of the KWSList's file, each with its line end; numbers keep every digit and have no exponent."""
+    root = "stdlist" if std2006 else "kwslist"
     spelling = {ours: theirs for theirs, ours in STD2006.items()} if std2006 else {}
 
     def opening(name: str, attributes: Mapping[str, str | None]) -> str:
         given = {spelling.get(key, key): value for key, value in attributes.items() if value is not None}
         return tag(spelling.get(name, name), given)
 
-    head = opening(
-        "kwslist",
-        {
-            "kwlist_filename": kwslist.kwlist_filename,
-            "indexing_time": kwslist.indexing_time or ("" if std2006 else None),
-            "language": kwslist.language,
-            "index_size": kwslist.index_size or ("" if std2006 else None),
-            "system_id": kwslist.system_id,
-            "min_score": None if kwslist.min_score is None else decimal(kwslist.min_score),
-            "max_score": None if kwslist.max_score is None else decimal(kwslist.max_score),
-        },
-    )
-    yield f"{head}\n"
-    hit_name, list_name, root_name = (spelling.get(name, name) for name in ("kw", "detected_kwlist", "kwslist"))
+    head = {
+        "kwlist_filename": kwslist.kwlist_filename,
+        "indexing_time": kwslist.indexing_time if std2006 else None,
+        "language": kwslist.language,
+        "index_size": kwslist.index_size if std2006 else None,
+        "system_id": kwslist.system_id,
+        "min_score": None if kwslist.min_score is None else decimal(kwslist.min_score),
+        "max_score": None if kwslist.max_score is None else decimal(kwslist.max_score),
+    }
+    yield f"{opening(root, head)}\n"
+    kw, detected_kwlist = (spelling.get(name, name) for name in ("kw", "detected_kwlist"))
     for term in kwslist.detected:
         attributes = {
             "kwid": term.kwid,
@@ -236,8 +235,8 @@ def format_kwslist(kwslist: KWSList, *, std2006: bool = False) -> Iterator[str]:
         for hit in term.hits.to_hits():
             decision = "YES" if hit.decision else "NO"
             yield (
-                f'    <{hit_name} file={quoted(hit.recording)} channel="{hit.channel}" tbeg="{decimal(hit.tbeg)}"'
+                f'    <{kw} file={quoted(hit.recording)} channel="{hit.channel}" tbeg="{decimal(hit.tbeg)}"'
                 f' dur="{decimal(hit.dur)}" score="{decimal(hit.score)}" decision="{decision}"/>\n'
             )
-        yield f"  </{list_name}>\n"
-    yield f"</{root_name}>\n"
+        yield f"  </{detected_kwlist}>\n"
+    yield f"</{root}>\n"

@@ -60,6 +60,7 @@ HEAD = '<kwlist ecf_filename="" version="" language="" encoding="UTF-8" compareN
         (HEAD.replace("UTF-8", "EBCDIC") + "</kwlist>", 1, "encoding 'EBCDIC' must be 'UTF-8' or"),
         (HEAD.replace('ize=""', 'ize="upper"') + "</kwlist>", 1, "compareNormalize 'upper' must be 'lowercase' or ''"),
         (HEAD.replace('version="" ', "") + "</kwlist>", 1, "<kwlist> lacks version"),
+        (HEAD.replace('compareNormalize=""', "") + "</kwlist>", 1, "<kwlist> lacks compareNormalize"),
         (HEAD + '<kw kwid="1"><kwtext>a</kwtext></kw>', 2, "not well-formed XML (no element found)"),
     ],
 )
