@@ -85,11 +85,11 @@ def prepare(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from train.manifest import read_words
+    from train.manifest import check_speakers, read_words
     from train.prepare.kaldi import read_kaldi
     from train.prepare.librispeech import read_librispeech
     from train.prepare.run import prepare as run
-    from train.prepare.splits import assign_splits, check_speakers
+    from train.prepare.splits import assign_splits
     from train.prepare.table import COLUMNS, read_table
 
     unknown = [ours for ours, _ in columns if ours not in COLUMNS]
@@ -105,7 +105,7 @@ def prepare(
         found = read_librispeech(source)
     utterances = assign_splits(found, default=split, hold_out=dict(hold_out))
     if not allow_shared_speakers:
-        check_speakers(utterances)
+        check_speakers(utterances, source)
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("aligning"),
@@ -183,13 +183,12 @@ def span(
     from stdsearch.threads import available_cores, set_threads
     from train.export import commit, describe_data
     from train.loop import LoopSettings, fit
-    from train.manifest import read_manifest
-    from train.prepare.splits import check_speakers
+    from train.manifest import check_speakers, read_manifest
     from train.recipes.span import SpanRecipe, SpanSettings
 
     set_threads(threads or available_cores())
     utterances = read_manifest(data)
-    check_speakers(utterances)
+    check_speakers(utterances, data)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         recipe = SpanRecipe(

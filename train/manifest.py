@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
@@ -56,6 +57,16 @@ class Utterance:
     text: str
     words: tuple[Word, ...]
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Spoken(Protocol):
+    """An utterance, prepared or not."""
+
+    @property
+    def speaker(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
 
 
 def read_manifest(path: Path) -> list[Utterance]:
@@ -127,17 +138,17 @@ def words_to_json(words: Iterable[Word]) -> list[list]:
     return [[w.text, w.tbeg, w.tend, [[p.phone, p.tbeg, p.tend] for p in w.phones]] for w in words]
 
 
-def shared_speakers(speaker_splits: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """The speakers met in more than one split, with these splits, from (speaker, split) pairs.
-
-    >>> {speaker: sorted(splits) for speaker, splits in
-    ...  shared_speakers([("anna", "train"), ("bo", "train"), ("anna", "dev")]).items()}
-    {'anna': ['dev', 'train']}
-    """
+def check_speakers(utterances: Iterable[_Spoken], source: Path) -> None:
+    """Raise StdSearchError, naming the source, if a speaker is in two splits: held-out figures would be too good."""
     splits: dict[str, set[str]] = defaultdict(set)
-    for speaker, split in speaker_splits:
-        splits[speaker].add(split)
-    return {speaker: found for speaker, found in splits.items() if len(found) > 1}
+    for utterance in utterances:
+        splits[utterance.speaker].add(utterance.split)
+    shared = [speaker for speaker, found in splits.items() if len(found) > 1]
+    if shared:
+        raise StdSearchError(
+            f"{source}: speaker {shared[0]} is in the splits {' and '.join(sorted(splits[shared[0]]))}"
+            f" ({len(shared)} such speakers); keep each in one, or pass --allow-shared-speakers"
+        )
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict]]:

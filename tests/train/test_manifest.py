@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stdsearch.errors import StdSearchError
-from train.manifest import PhoneSpan, Utterance, Word, read_manifest, read_words, shared_speakers, write_manifest
+from train.manifest import PhoneSpan, Utterance, Word, check_speakers, read_manifest, read_words, write_manifest
 
 CAT = Word("cat", 0.1, 0.4, (PhoneSpan("K", 0.1, 0.2), PhoneSpan("AE", 0.2, 0.3), PhoneSpan("T", 0.3, 0.4)))
 UTTERANCE = Utterance(
@@ -107,5 +108,8 @@ def test_an_utterance_twice_is_refused(tmp_path):
         read_manifest(write_lines(tmp_path / "m.jsonl", LINE, LINE))
 
 
-def test_shared_speakers_names_only_those_in_two_splits():
-    assert shared_speakers([("a", "train"), ("a", "dev"), ("b", "dev"), ("b", "dev")]) == {"a": {"train", "dev"}}
+def test_speakers_in_two_splits_are_refused(tmp_path):
+    anna, bo = UTTERANCE, replace(UTTERANCE, utterance="u2", speaker="bo", split="dev")
+    check_speakers([anna, bo, replace(anna, utterance="u3")], tmp_path / "m.jsonl")
+    with pytest.raises(StdSearchError, match=r"m\.jsonl: speaker anna is in the splits dev and train \(1 such"):
+        check_speakers([anna, bo, replace(anna, split="dev")], tmp_path / "m.jsonl")

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from stdsearch.errors import StdSearchError
-from train.manifest import shared_speakers
 from train.prepare.source import SourceUtterance
 
 
@@ -31,19 +30,6 @@ def assign_splits(
             f"and keep any for {default}; hold out less"
         )
     return [u if u.split else replace(u, split=split_of.get(u.speaker, default)) for u in utterances]
-
-
-def check_speakers(utterances: Iterable[SourceUtterance]) -> None:
-    """Raise StdSearchError if a speaker is in two splits: figures on held-out speech would be too good."""
-    utterances = list(utterances)
-    shared = shared_speakers((u.speaker, u.split) for u in utterances)
-    if shared:
-        speaker, splits = next(iter(shared.items()))
-        place = next(u.place for u in utterances if u.speaker == speaker)
-        raise StdSearchError(
-            f"{place}: speaker {speaker} is in the splits {' and '.join(sorted(splits))} ({len(shared)} such speakers);"
-            " keep each in one, or allow it with --allow-shared-speakers"
-        )
 
 
 def _rank(speaker: str) -> bytes:
