@@ -100,12 +100,12 @@ def render(text: str, voice: str, path: Path, *, rate: int = 175, pitch: int = 5
             i += 1
         return 0
 
-    ctypes.CDLL(None).srand(1)  # the breath of a voice is C's rand(), which espeak-ng seeds with the process id
     espeak.library.espeak_SetSynthCallback(collect)
     espeak.library.espeak_SetVoiceByName(voice.encode())
     espeak.library.espeak_SetParameter(RATE, rate, 0)
     espeak.library.espeak_SetParameter(PITCH, pitch, 0)
     encoded = text.encode()
+    espeak.library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # of a voice's breath; else it is the time of day
     if espeak.library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, UTF8, None, None) != OK:
         raise RuntimeError(f"espeak-ng could not say {text!r}")
     with wave.open(str(path), "wb") as file:
