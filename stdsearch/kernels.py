@@ -1,6 +1,6 @@
 """Inner loops that numpy cannot express without their square in memory, compiled by numba.
 
-Each stands beside its definition in plain Python, which tests hold it to.
+Each has a definition in plain Python or torch, which tests hold it to.
 """
 
 import numba
@@ -67,3 +67,48 @@ def _apart(tbeg: np.ndarray, tend: np.ndarray, bounds: np.ndarray) -> np.ndarray
                         keep[i] = False
                         break
     return keep
+
+
+def pool_spans(
+    hidden: np.ndarray, logit: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, *, variance_floor: float
+) -> np.ndarray:
+    """Pooled spans (n, (parts + 1) * d) float32 of one sequence of frames; defined by `encoder.pooling.pool_spans`.
+
+    hidden: (T, d); logit: (T,); begin, end: (n,) in frames, 0 <= begin < end <= T. Prefix sums are float64 here, so
+    that a span of little weight keeps its precision far behind one of much. Other threads run meanwhile.
+    """
+    weight = np.exp(np.asarray(logit, np.float64))
+    return _pool(hidden, weight, np.asarray(begin, np.float64), np.asarray(end, np.float64), parts, variance_floor)
+
+
+@numba.njit(cache=True, nogil=True)
+def _pool(
+    hidden: np.ndarray, weight: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, floor: float
+) -> np.ndarray:
+    n_frames, d = hidden.shape
+    total = np.zeros((n_frames + 1, 1 + 2 * d))
+    for t in range(n_frames):
+        total[t + 1, 0] = total[t, 0] + weight[t]
+        for j in range(d):
+            weighted = weight[t] * hidden[t, j]
+            total[t + 1, 1 + j] = total[t, 1 + j] + weighted
+            total[t + 1, 1 + d + j] = total[t, 1 + d + j] + weighted * hidden[t, j]
+    pooled = np.empty((len(begin), (parts + 1) * d), np.float32)
+    at = np.empty((parts + 1, 1 + 2 * d))
+    for i in range(len(begin)):
+        for k in range(parts + 1):
+            border = begin[i] + (end[i] - begin[i]) * k / parts
+            low = min(int(border), n_frames - 1)
+            share = border - low
+            for j in range(1 + 2 * d):
+                at[k, j] = total[low, j] + share * (total[low + 1, j] - total[low, j])
+        for k in range(parts):
+            inside = at[k + 1, 0] - at[k, 0]
+            for j in range(d):
+                pooled[i, k * d + j] = (at[k + 1, 1 + j] - at[k, 1 + j]) / inside
+        inside = at[parts, 0] - at[0, 0]
+        for j in range(d):
+            mean = (at[parts, 1 + j] - at[0, 1 + j]) / inside
+            square = (at[parts, 1 + d + j] - at[0, 1 + d + j]) / inside
+            pooled[i, parts * d + j] = np.sqrt(max(square - mean * mean, floor))
+    return pooled

@@ -1,8 +1,10 @@
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdsearch.kernels import merge_overlaps, merge_overlaps_plain
+from stdsearch.encoder import pooling
+from stdsearch.kernels import merge_overlaps, merge_overlaps_plain, pool_spans
 
 ONE = np.ones(4, int)
 
@@ -51,3 +53,36 @@ def test_equals_its_definition(data: st.DataObject) -> None:
     term = data.draw(column)
     expected = merge_overlaps_plain(*candidates, term=term)
     np.testing.assert_array_equal(merge_overlaps(*candidates, term=term), expected)
+
+
+def test_pooled_spans_equal_their_definition() -> None:
+    rng = np.random.default_rng(0)
+    hidden, logit = rng.normal(size=(50, 7)).astype(np.float32), rng.normal(size=50).astype(np.float32)
+    begin = np.append(rng.uniform(0, 40, 100), 0.0)
+    end = np.append(begin[:-1] + rng.uniform(0.5, 9.9, 100), 50.0)
+    expected = pooling.pool_spans(
+        torch.tensor(hidden)[None],
+        torch.tensor(logit)[None],
+        torch.zeros(len(begin), dtype=torch.long),
+        torch.tensor(begin, dtype=torch.float32),
+        torch.tensor(end, dtype=torch.float32),
+        3,
+    )
+    pooled = pool_spans(hidden, logit, begin, end, 3, variance_floor=pooling.VARIANCE_FLOOR)
+    np.testing.assert_allclose(pooled, expected.numpy(), atol=5e-3)
+
+
+def test_a_pooled_span_by_hand() -> None:
+    """Frames 1 to 4 in two parts: weights 1 3 | 1 1, values 0 4 | 2 6."""
+    hidden, weight = np.array([[9.0], [0.0], [4.0], [2.0], [6.0]]), np.array([5.0, 1.0, 3.0, 1.0, 1.0])
+    pooled = pool_spans(hidden, np.log(weight), np.array([1]), np.array([5]), 2, variance_floor=1e-4)
+    mean = (12 + 8) / 6
+    deviation = np.sqrt((48 + 4 + 36) / 6 - mean**2)
+    np.testing.assert_allclose(pooled, [[3.0, 4.0, deviation]], rtol=1e-6)
+
+
+def test_a_faint_span_behind_loud_ones_keeps_its_precision() -> None:
+    hidden = np.random.default_rng(0).normal(size=(2000, 1)).astype(np.float32)
+    logit = np.append(np.full(1990, 5.0), np.full(10, -5.0))
+    pooled = pool_spans(hidden, logit, np.array([1990]), np.array([2000]), 1, variance_floor=1e-4)
+    np.testing.assert_allclose(pooled, [[hidden[1990:].mean(), hidden[1990:].std()]], rtol=1e-4)
