@@ -17,6 +17,7 @@ from stdsearch.phones import PHONE_INDEX
 
 MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
+WORTH = 1.5  # nats by which a frame must be likelier than chance for the alignment to reach out for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _align_text(
     best: dict[str, np.ndarray] = {}
     for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
         columns = np.array([PHONE_INDEX[phone] for phone in phones])
-        _, begin, ends = align_phones(ratio, offsets, columns)
+        _, begin, ends = align_phones(ratio - WORTH, offsets, columns)
         borders = np.concatenate([begin[:, None], ends], axis=1)
         borders = np.maximum.accumulate(np.maximum(borders, np.arange(len(phones) + 1)), axis=1)  # where nothing fits
         tbeg, tend = stretches.start + borders[:, 0] * step, stretches.start + borders[:, -1] * step

@@ -1,0 +1,176 @@
+"""Spoken term detection on a task directory: index, search, score, and write down what came out.
+
+    python benchmarks/std_task.py ../shared/speech/test --name test --out work/test
+
+TASK_DIR holds ecf.xml, ref.rttm, kwlist.xml and examples.tsv; the ECF's audio paths are sought from it upwards.
+Systems: text terms; 1, 3 and 5 spoken examples; text with 1 and with 5. A spoken query takes the terms that have so
+many examples, so each such system stands beside text over the same terms. KWSLists go to --out, figures to
+benchmarks/results/std_task_NAME.json; scored as NIST does, beta 999.9, over all terms and over IV and OOV apart.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import write_result
+from rich.console import Console
+from rich.table import Table
+
+from stdsearch.formats.ecf import ECF, read_ecf
+from stdsearch.formats.examples import read_examples
+from stdsearch.formats.hits import write_hits
+from stdsearch.formats.kwlist import KWList, read_kwlist
+from stdsearch.formats.kwslist import read_kwslist
+from stdsearch.formats.rttm import RTTMRow, read_rttm
+from stdsearch.metrics import Report, bootstrap, fom, score
+from stdsearch.search import Archive, Request
+from stdsearch.threads import set_threads
+from stdsearch.types import Spoken
+
+SYSTEMS = {
+    "text": (True, 0),
+    "audio1": (False, 1),
+    "audio3": (False, 3),
+    "audio5": (False, 5),
+    "text+audio1": (True, 1),
+    "text+audio5": (True, 5),
+}  # name: with text, number of examples
+FIGURES = ("atwv", "mtwv", "otwv", "stwv", "map")
+VOCABULARY = "vocabulary"  # the KWList attribute that says IV or OOV
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task directory, read."""
+
+    folder: Path
+    ecf: ECF
+    rttm: list[RTTMRow]
+    kwlist: KWList
+    examples: Mapping[str, tuple[Spoken, ...]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Task":
+        """The task in a folder."""
+        return cls(
+            folder,
+            read_ecf(folder / "ecf.xml"),
+            read_rttm(folder / "ref.rttm"),
+            read_kwlist(folder / "kwlist.xml"),
+            read_examples(folder / "examples.tsv"),
+        )
+
+    def link_audio(self, into: Path) -> None:
+        """Make a folder of links to the recordings of the ECF, which is then what there is to index."""
+        for name in dict.fromkeys(excerpt.audio_filename for excerpt in self.ecf.excerpts):
+            source = next(folder / name for folder in self.folder.resolve().parents if (folder / name).exists())
+            link = into / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(source)
+
+    def requests(self, system: str) -> list[Request]:
+        """The terms of a system that have the examples it takes."""
+        with_text, n = SYSTEMS[system]
+        spoken = {term.kwid: self.examples.get(term.kwid, ())[:n] for term in self.kwlist.terms}
+        return [
+            Request(term.kwid, term.text if with_text else "", spoken[term.kwid])
+            for term in self.kwlist.terms
+            if len(spoken[term.kwid]) == n
+        ]
+
+
+def index(audio: Path, archive: Path, encoder: Path | None, threads: int) -> dict[str, float]:
+    """Index by the command line, in a process of its own; seconds and peak memory."""
+    model = ["--encoder", str(encoder)] if encoder else []
+    command = [sys.executable, "-m", "stdsearch", "index", str(audio), "--out", str(archive), "--threads", str(threads)]
+    began = time.perf_counter()
+    subprocess.run([*command, *model], check=True)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"index_seconds": round(seconds, 2), "index_peak_mib": round(peak)}
+
+
+def figures(report: Report, seed: int = 0) -> dict[str, Any]:
+    """The figures to keep of a report, with bootstrap intervals over the terms."""
+    summary = report.summary
+    kept: dict[str, Any] = {name: round(getattr(summary, name), 4) for name in FIGURES}
+    kept |= {"fom": round(fom.figure_of_merit(report), 4), "terms": summary.terms, "targets": summary.targets}
+    kept |= {"total_seconds": round(summary.total_seconds, 1), "mtwv_threshold": summary.mtwv_threshold}
+    kept["interval_95"] = bootstrap.intervals(report, seed=seed)
+    return kept
+
+
+def main() -> None:
+    """Run the task and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", type=Path)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the archive and the KWSLists")
+    parser.add_argument("--encoder", type=Path, help="default: the one that ships")
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    task = Task.read(arguments.task)
+    archive_path = arguments.out / "archive"
+    result: dict[str, Any] = {}
+    if not archive_path.exists():
+        task.link_audio(arguments.out / "audio")
+        result |= index(arguments.out / "audio", archive_path, arguments.encoder, arguments.threads)
+    set_threads(arguments.threads)
+    archive = Archive.open(archive_path)
+    seconds = archive.reader.total_seconds
+    result |= {"seconds": round(seconds, 1), "segments_per_hour": round(archive.reader.n_segments / seconds * 3600)}
+    result |= {"encoder": archive.reader.encoder_fingerprint[:16], "systems": {}}
+    if "index_seconds" in result:
+        result["index_x_real_time"] = round(seconds / result["index_seconds"], 1)
+
+    for system in arguments.systems:
+        requests = task.requests(system)
+        found = list(archive.search_all(requests))
+        latency = np.percentile([1000 * hits.search_seconds for hits in found], [50, 95])
+        path = arguments.out / f"{system}.kwslist.xml"
+        write_hits(found, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
+        asked = {request.kwid for request in requests}
+        result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
+            task, path, asked
+        )
+    print_table(arguments.name, result)
+    print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
+
+
+def evaluate(task: Task, kwslist_path: Path, asked: set[str]) -> dict[str, Any]:
+    """Figures of a KWSList over the terms asked for: all, IV and OOV."""
+    kwslist, parts = read_kwslist(kwslist_path), {}
+    for name, wanted in (("all", None), ("IV", "IV"), ("OOV", "OOV")):
+        terms = [t for t in task.kwlist.terms if t.kwid in asked and wanted in (None, t.attributes.get(VOCABULARY))]
+        kwids = {term.kwid for term in terms}
+        if kwids:
+            detected = tuple(d for d in kwslist.detected if d.kwid in kwids)
+            report = score(
+                replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=tuple(terms))
+            )
+            parts[name] = figures(report)
+    return parts
+
+
+def print_table(name: str, result: dict[str, Any]) -> None:
+    """The figures as a table."""
+    columns = ("terms", *FIGURES, "fom")
+    table = Table("system", "terms", *columns, "ms p50", title=f"{name}: {result['seconds']:.0f} s")
+    for system, parts in result["systems"].items():
+        for part in ("all", "IV", "OOV"):
+            if part in parts:
+                table.add_row(system, part, *(str(parts[part][column]) for column in columns), str(parts["ms_p50"]))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from stdsearch.encoder import EncoderSettings, SpanEncoder
+from stdsearch.encoder.span import normalise_mel
+from stdsearch.phones import SYMBOLS
+
+SMALL = EncoderSettings(channels=32, hidden=16, dim=8, head=24, text_channels=16, text_blocks=2, dilations=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return SpanEncoder(SMALL).eval()
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    return np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
+
+
+def test_frames_cover_the_waveform(encoder, waveform):
+    frames = encoder.frames(waveform)
+    assert frames.hidden.shape == (51, SMALL.hidden + 1)
+    assert frames.frame_seconds == pytest.approx(0.04)
+    assert encoder.phone_log_posteriors(frames).shape == (102, len(SYMBOLS))
+    np.testing.assert_allclose(np.exp(encoder.phone_log_posteriors(frames)).sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_samples", [1, 100, 640, 641])
+def test_short_waveforms_have_frames(encoder, n_samples):
+    frames = encoder.frames(np.full(n_samples, 0.1, np.float32))
+    assert len(frames.hidden) >= 1
+    assert np.isfinite(frames.hidden).all()
+
+
+def test_silence_is_finite(encoder):
+    frames = encoder.frames(np.zeros(16000, np.float32))
+    assert np.isfinite(frames.hidden).all()
+    assert np.isfinite(encoder.embed_spans(frames, np.array([0.1]), np.array([0.5]))).all()
+
+
+def test_embeddings_are_unit_vectors(encoder, waveform):
+    frames = encoder.frames(waveform)
+    spans = encoder.embed_spans(frames, np.array([0.0, 0.5, 1.9]), np.array([0.4, 1.2, 9.0]))
+    texts = encoder.embed_phones([("S", "T", "AA", "R"), ("AH",)])
+    assert spans.shape == (3, SMALL.dim)
+    assert texts.shape == (2, SMALL.dim)
+    np.testing.assert_allclose(np.linalg.norm(np.concatenate([spans, texts]), axis=1), 1, rtol=1e-5)
+
+
+def test_padding_changes_nothing(encoder):
+    """A sequence gives the same frames alone as beside a longer one."""
+    mel = torch.randn(2, 80, SMALL.mel.n_mels)
+    together, _ = encoder.encode(mel, torch.tensor([80, 40]))
+    alone, _ = encoder.encode(mel[1:, :40], torch.tensor([40]))
+    torch.testing.assert_close(together[1, :10], alone[0], atol=1e-5, rtol=1e-4)
+
+
+def test_pronunciations_are_embedded_alike_alone_and_together(encoder):
+    terms = [("S", "T", "AA", "R"), ("AH",), tuple(["K", "AE", "T", "S", "AH", "N", "D", "D", "AO", "G", "Z"])]
+    together = encoder.embed_phones(terms)
+    for term, vector in zip(terms, together, strict=True):
+        np.testing.assert_allclose(encoder.embed_phones([term])[0], vector, atol=1e-5)
+
+
+def test_an_empty_pronunciation_is_a_wrong_call(encoder):
+    with pytest.raises(ValueError, match="at least one phone"):
+        encoder.embed_phones([()])
+
+
+def test_mel_is_centred_on_its_louder_half():
+    mel = torch.cat([torch.full((1, 9, 4), -10.0), torch.full((1, 11, 4), 2.0)], dim=1)
+    normal = normalise_mel(mel, torch.ones(1, 20, dtype=torch.bool))
+    assert normal[0, 9:].abs().max() < 1e-6
+    assert normal[0, :9].max() == pytest.approx(-12 / 3)
+
+
+def test_fingerprint_tells_weights_apart(encoder):
+    torch.manual_seed(1)
+    other = SpanEncoder(SMALL)
+    assert encoder.fingerprint != other.fingerprint
+    other.load_state_dict(encoder.state_dict())
+    assert encoder.fingerprint == other.fingerprint
