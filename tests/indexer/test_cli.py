@@ -1,0 +1,100 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+import pytest
+from click.testing import CliRunner, Result
+
+from indexer.cli import index
+from stdsearch.archive import open_archive
+from stdsearch.errors import StdSearchError
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, encoder_file: Path) -> Callable[..., Result]:
+    def invoke(*arguments: object) -> Result:
+        standard = ["--out", tmp_path / "archive", "--encoder", encoder_file, "--threads", 1]
+        return CliRunner().invoke(index, [str(argument) for argument in (*standard, *arguments)])
+
+    return invoke
+
+
+def test_index_says_in_a_line_what_it_has_done(tmp_path: Path, record: Record, run: Callable[..., Result]) -> None:
+    record("a.wav", 3)
+    record("b.wav", 2)
+    result = run(tmp_path / "audio", "--all")
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    n_segments = open_archive(tmp_path / "archive").n_segments
+    assert line.startswith(f"{tmp_path / 'archive'}: 2 recordings, 0.00 h, {n_segments} segments; indexed at ")
+    assert not result.stderr
+
+
+def test_exit_code_3_says_that_some_failed(tmp_path: Path, record: Record, run: Callable[..., Result]) -> None:
+    record("a.wav", 1)
+    (tmp_path / "audio" / "text.wav").write_text("no sound at all")
+    result = run(tmp_path / "audio")
+    assert result.exit_code == 3
+    assert "1 recordings, 1 left out" in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"stdsearch: {tmp_path}/audio/text.wav: ")
+    assert line.endswith("(skipped)")
+
+
+def test_metadata_columns_can_be_asked_for(tmp_path: Path, record: Record, run: Callable[..., Result]) -> None:
+    record("a.wav", 1)
+    record("b.wav", 1)
+    (tmp_path / "table.csv").write_text("file,collection\na,news\nelsewhere,news\n")
+    result = run(tmp_path / "audio", "--metadata", tmp_path / "table.csv")
+    assert result.exit_code == 0
+    assert "table.csv: 1 rows name no recording, the first 'elsewhere'" in result.stderr
+    assert open_archive(tmp_path / "archive").where("collection = 'news'").tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere"], "no such file or folder"),
+        (["audio", "--metadata", "nowhere.csv"], "no such file"),
+        (["audio", "--encoder", "nowhere.safetensors"], "no such encoder"),
+        (["audio", "--out", "audio"], "holds other files"),
+    ],
+)
+def test_bad_input_makes_nothing(
+    tmp_path: Path,
+    record: Record,
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    complaint: str,
+) -> None:
+    record("a.wav", 1)
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert isinstance(result.exception, StdSearchError)
+    assert complaint in str(result.exception)
+    assert not (tmp_path / "archive").exists()
+
+
+def test_ctrl_c_leaves_a_build_that_the_same_command_finishes(
+    tmp_path: Path, record: Record, encoder_file: Path
+) -> None:
+    record("long.wav", 600)
+    command = [sys.executable, "-m", "stdsearch", "index", "audio", "--all", "--out", "archive"]
+    command += ["--encoder", str(encoder_file), "--threads", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "archive" / "segments" / "00000.parquet").exists():
+        assert process.poll() is None
+        sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr == "stdsearch: interrupted; 0 recordings are kept, and the same command goes on from there\n"
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert open_archive(tmp_path / "archive").total_seconds == 600
