@@ -6,6 +6,7 @@ PYTHON   ?= python3
 PIP_ARGS ?=
 BIN      := .venv/bin
 READY    := .venv/.ready
+TASK     ?= ../shared/speech/dev
 SOURCES  := stdsearch indexer train
 quote     = '$(subst ','\'',$(1))'
 
@@ -46,8 +47,8 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## the measured claims of benchmarks/RESULTS.md
-	@echo todo
+bench: $(READY)  ## index, search and score a task directory: TASK=DIR
+	$(BIN)/python benchmarks/std_task.py $(TASK) --name $(notdir $(TASK)) --out runs/$(notdir $(TASK))
 
 clean:  ## remove what the targets made, except .venv
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

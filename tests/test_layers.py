@@ -1,10 +1,13 @@
 """The import rules of docs/design.md, read from the source."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("stdsearch", "indexer", "train")
@@ -16,29 +19,24 @@ TREES = {
 LAYERS = (  # of stdsearch: a module imports from its own layer and from those above it in this list
     {"errors", "types"},
     {"formats", "metrics"},
-    {
-        "activity",
-        "align",
-        "archive",
-        "audio",
-        "encoder",
-        "features",
-        "kernels",
-        "phones",
-        "pronounce",
-        "threads",
-        "vectors",
-    },
+    {"activity", "audio", "features", "phones", "pronounce", "threads"},
+    {"align", "archive", "encoder", "kernels", "vectors"},
     {"calibrate", "rescore"},
     {"search"},
     {"cli", "__main__"},
 )
+HEAVY = {"duckdb", "faiss", "numba", "torch"}
 
 
 def imports(name: str) -> Iterator[tuple[str, bool]]:
-    """The modules that a module imports, and whether only inside a function."""
-    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)]
-    inside = {node for function in functions for node in ast.walk(function)}
+    """The modules that a module imports, and whether that waits: for a function to run, or for a type checker."""
+    late = [
+        node
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.FunctionDef)
+        or (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+    ]
+    inside = {node for parent in late for node in ast.walk(parent)}
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node in inside) for alias in node.names)
@@ -109,3 +107,18 @@ def test_only_cli_modules_speak() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert not speaking + prints
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"]])
+def test_help_starts_without_heavy_libraries(arguments: list[str]) -> None:
+    program = f"""
+import sys
+from stdsearch.cli import main
+sys.argv = ["stdsearch", *{arguments}]
+try:
+    main()
+finally:
+    print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "[]\n")
