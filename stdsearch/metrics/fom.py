@@ -40,5 +40,5 @@ def figures_of_merit(trials: Trials, seconds: float) -> np.ndarray:
     weight = np.where(order < whole, 1.0, allowed - whole)
     merit = np.bincount(of_term[early], weights=(weight * found_at)[early], minlength=n_terms)
     spent = np.bincount(of_term[early], weights=weight[early], minlength=n_terms)
-    merit += (allowed - spent) * total
+    merit = merit + (allowed - spent) * total
     return np.divide(merit, allowed * trials.n_targets, out=np.full(n_terms, np.nan), where=trials.occurs)
