@@ -100,11 +100,11 @@ def from_json(text: str) -> dict[str, Calibration]:
 
 
 def _logistic(values: Mapping) -> Logistic:
-    columns = [tuple(map(float, values[name])) for name in ("centre", "spread", "weights")]
+    centre, spread, weights = (tuple(map(float, values[name])) for name in ("centre", "spread", "weights"))
     names = tuple(map(str, values["features"]))
-    if {len(column) for column in columns} != {len(names)}:
+    if not len(names) == len(centre) == len(spread) == len(weights):
         raise ValueError("columns of different lengths")
-    return Logistic(names, *columns, float(values["bias"]))
+    return Logistic(names, centre, spread, weights, float(values["bias"]))
 
 
 def _plain(name: str) -> Logistic:

@@ -178,8 +178,7 @@ def span(
     from rich.console import Console
     from rich.progress import Progress
 
-    from stdsearch.phones import PHONES
-    from stdsearch.pronounce import dictionary_pronunciations
+    from stdsearch.pronounce.lexicon import Dictionary
     from stdsearch.threads import available_cores, set_threads
     from train.export import commit, describe_data
     from train.loop import LoopSettings, fit
@@ -195,7 +194,7 @@ def span(
             utterances,
             data.parent,
             SpanSettings(corpus_weight=corpus_weights),
-            dictionary=[p for p in dictionary_pronunciations() if set(p) <= set(PHONES)],
+            dictionary=Dictionary().all_pronunciations(),
             noise=sorted(path for path in noise.iterdir() if path.is_file()) if noise else [],
             cache=out,
             seed=seed,

@@ -8,7 +8,7 @@ Batch t of a seed is the same on every machine, so that a resumed run sees what 
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class SpeechData:
         folder: Path,
         mel: MelSettings,
         cache: Path | None = None,
-        progress: Callable[[Sequence[Utterance]], Sequence[Utterance]] = lambda items: items,
+        progress: Callable[[Sequence[Utterance]], Iterable[Utterance]] = lambda items: items,
     ) -> None:
         self.utterances = [utterance for utterance in utterances if utterance.words]
         self.hop = mel.hop

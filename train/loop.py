@@ -41,7 +41,10 @@ class Recipe(Protocol):
     """What the loop needs to know of a recipe."""
 
     name: str
-    model: nn.Module  # trained: the encoder with everything that only training needs
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained: the encoder with everything that only training needs."""
 
     def settings(self) -> dict[str, Any]:
         """Everything that must be equal for a checkpoint to go on; JSON."""

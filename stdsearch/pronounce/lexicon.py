@@ -81,6 +81,10 @@ class Dictionary:
             key = f"{word}({len(found) + 1})"
         return found
 
+    def all_pronunciations(self) -> list[Pronunciation]:
+        """Every pronunciation of every word, in the dictionary's order."""
+        return [tuple(phones.split()) for phones in self._phones.values()]
+
 
 @cache
 def _dictionary_lines() -> dict[str, str]:

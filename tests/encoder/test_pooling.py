@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ def pool_plainly(hidden, logit, begin, end, parts):
     weight = np.exp(logit)
     borders = np.linspace(begin, end, parts + 1)
     pooled = []
-    for b, e in zip(borders[:-1], borders[1:], strict=True):
+    for b, e in itertools.pairwise(borders):
         share = (inside(b, e) * weight)[:, None]
         pooled.append((share * hidden).sum(0) / share.sum())
     share = (inside(begin, end) * weight)[:, None]

@@ -1,7 +1,7 @@
 """One utterance prepared: its audio read, its words pronounced and found; or the reason why it is dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from stdsearch.pronounce import Pronouncer
 from train.manifest import Word
 from train.prepare.align import MIN_PHONE_SECONDS, AlignmentError, align
 from train.prepare.source import SourceUtterance
-from train.prepare.transcript import words_of
+from train.prepare.transcript import is_understood, words_of
 
 MIN_SECONDS = 0.1  # no word is shorter
 MIN_FIT = -4.0  # of Alignment.fit: drops 9 of 10 exchanged transcripts and 1 of 150 right ones (learners, children)
@@ -61,20 +61,24 @@ class UtterancePreparer:
         self.pronouncer = Pronouncer(lexicon)
 
     def __call__(self, task: tuple[SourceUtterance, tuple[Word, ...] | None]) -> Found | Dropped:
-        """The words of an utterance, either those given, if they are its transcript's, or newly aligned."""
+        """The words of an utterance in lower case, those given, if they are its transcript's, or newly aligned."""
         source, given = task
         try:
             words = words_of(source.text, self.pronouncer.in_dictionary)
             if not words:
                 raise _DropError(Reason.NO_TRANSCRIPT, f"{source.text!r} has no word")
             dur = _duration(source)
-            if given and [word.text for word in given] == words and given[-1].tend <= dur + SLACK_SECONDS:
+            texts = [word.lower() for word in words]
+            if given and [word.text for word in given] == texts and given[-1].tend <= dur + SLACK_SECONDS:
                 return Found(dur, given)
             return self._aligned(source, words, dur)
         except _DropError as error:
             return error.dropped
 
     def _aligned(self, source: SourceUtterance, words: Sequence[str], dur: float) -> Found:
+        for word in words:
+            if not is_understood(word):
+                raise _DropError(Reason.UNPRONOUNCEABLE, f"{word} may be any word")
         try:
             pronunciations = {word: self.pronouncer.pronounce(word) for word in words}
         except StdSearchError as error:
@@ -95,7 +99,7 @@ class UtterancePreparer:
             raise _DropError(Reason.NOT_ALIGNED, str(error)) from error
         if alignment.fit < MIN_FIT:
             raise _DropError(Reason.MISMATCH, f"fit {alignment.fit:.1f}, less than {MIN_FIT}")
-        return Found(dur, alignment.words)
+        return Found(dur, tuple(replace(word, text=word.text.lower()) for word in alignment.words))
 
 
 def _duration(source: SourceUtterance) -> float:

@@ -1,6 +1,6 @@
 """The recipe of the encoder that ships: CLAP + DWD + phones on jittered, in-context and isolated spans."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class SpanRecipe:
         noise: Sequence[Path],
         cache: Path,
         seed: int,
-        progress: Callable[[Sequence[Utterance]], Sequence[Utterance]] = lambda items: items,
+        progress: Callable[[Sequence[Utterance]], Iterable[Utterance]] = lambda items: items,
     ) -> None:
         torch.manual_seed(seed)
         self.spans = settings
