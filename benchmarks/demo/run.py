@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 OUT = Path("demo")
 ARCHIVE = OUT / "archive"
 SHOWN = "5"  # hits
+SOME_LEFT_OUT = 3  # exit code of `stdsearch index`: it told which recordings it could not read
 SLACK = 0.5  # seconds between the middles of a hit and of an occurrence that still match, as in NIST's scoring
 
 
@@ -58,7 +59,7 @@ def run(*arguments: str | Path) -> None:
     words = [str(argument) for argument in arguments]
     print(f"\n  $ stdsearch {shlex.join(words)}", flush=True)
     ended = subprocess.run([sys.executable, "-m", "stdsearch", *words], check=False)
-    if ended.returncode:
+    if ended.returncode not in (0, SOME_LEFT_OUT):
         sys.exit(ended.returncode)
 
 
