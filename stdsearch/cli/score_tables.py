@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -49,10 +50,10 @@ SUMMARY_ROWS = {
     "beta": "β",
 }
 TERM_COLUMNS = {
-    "targets": "targets",
-    "correct": "correct",
+    "targets": "targ",
+    "correct": "corr",
     "false_alarms": "FA",
-    "misses": "misses",
+    "misses": "miss",
     "p_fa": "P(FA)",
     "p_miss": "P(miss)",
     "atwv": "TWV",
@@ -61,6 +62,8 @@ TERM_COLUMNS = {
     "stwv": "STWV",
     "map": "AP",
 }
+ON_WIDE_TERMINALS = ("p_fa", "p_miss", "mtwv_threshold", "stwv")
+WIDE = 110  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def print_tables(comparison: Comparison, console: Console) -> None:
     for vocabulary in (*VOCABULARIES, ""):
         rows = [(t, s) for t, s in _worst_first(report) if vocabulary_of(t) == vocabulary]
         if rows:
-            console.print(_term_table(rows, vocabulary))
+            console.print(_term_table(rows, vocabulary, wide=console.width >= WIDE))
 
 
 def tab_separated(comparison: Comparison) -> Iterator[list[str]]:
@@ -175,7 +178,7 @@ def _worst_first(report: Report) -> list[tuple[Term, Scores]]:
 
 
 def _summary_table(comparison: Comparison) -> Table:
-    table = Table(title="Summary", title_justify="left")
+    table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     columns: dict[str, Scores] = {}
     for system, report in comparison.reports.items():
@@ -197,22 +200,24 @@ def _summary_table(comparison: Comparison) -> Table:
     return table
 
 
-def _term_table(rows: list[tuple[Term, Scores]], vocabulary: str) -> Table:
+def _term_table(rows: list[tuple[Term, Scores]], vocabulary: str, *, wide: bool) -> Table:
     names = {"IV": "Terms in vocabulary", "OOV": "Terms out of vocabulary", "": "Terms"}
-    table = Table(title=f"{names[vocabulary]}, worst first", title_justify="left")
-    table.add_column("kwid")
+    columns = {name: label for name, label in TERM_COLUMNS.items() if wide or name not in ON_WIDE_TERMINALS}
+    table = Table(title=f"{names[vocabulary]}, worst first", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("kwid", no_wrap=True)
     table.add_column("term")
-    for heading in TERM_COLUMNS.values():
-        table.add_column(heading, justify="right")
+    for heading in columns.values():
+        table.add_column(heading, justify="right", no_wrap=True)
     for term, scores in rows:
-        cells = [shown(name, getattr(scores, name)) if scores.targets else "" for name in TERM_COLUMNS]
+        cells = [shown(name, getattr(scores, name)) if scores.targets else "" for name in columns]
         table.add_row(term.kwid, term.text, *cells, style=None if scores.targets else "dim")
     return table
 
 
 def _comparison_table(first: tuple[str, Report], second: tuple[str, Report]) -> Table:
     (first_name, report), (second_name, other) = first, second
-    table = Table(title=f"Terms, by what {first_name} loses against {second_name}", title_justify="left")
+    title = f"Terms, by what {first_name} loses against {second_name}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("kwid", "term", "targets", first_name, second_name, "difference"):
         table.add_column(heading, justify="left" if heading in ("kwid", "term") else "right")
     rows = [
