@@ -126,12 +126,12 @@ class SpeechData:
                 self.by_word[word.text].append((i, (word.tbeg + word.tend) / 2))
 
     def log_prior(self) -> np.ndarray:
-        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; at least one second each."""
-        seconds = np.ones(len(SYMBOLS))
+        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; one second more given to each."""
+        seconds = np.zeros(len(SYMBOLS))
         for labels, times in zip(self.phones, self.times, strict=True):
             np.add.at(seconds, labels, times[:, 1] - times[:, 0])
         seconds[PHONE_INDEX[SILENCE]] += max(0.0, self.seconds - seconds.sum())
-        return np.log(seconds / seconds.sum())
+        return np.log((seconds + 1) / (seconds + 1).sum())
 
     @property
     def seconds(self) -> float:

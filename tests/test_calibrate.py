@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from stdsearch.calibrate import Calibration, Logistic, decide, expand, from_json, in_context, to_json
+from stdsearch.errors import StdSearchError
+
+OWN = Logistic(("first", "pace²"), (0.5, 0.01), (0.1, 0.02), (2.0, -1.0), -0.5)
+CONTEXT = Logistic(("odds", "behind"), (0.0, 1.0), (1.0, 2.0), (1.0, -0.5), 0.25)
+
+
+def test_log_odds_by_hand():
+    features = {"first": np.array([0.7, 0.5]), "pace": np.array([0.1, 0.3])}
+    odds = OWN.log_odds(expand(features))
+    assert odds == pytest.approx([-0.5 + 2 * 2 - 0, -0.5 + 0 - (0.09 - 0.01) / 0.02])
+
+
+def test_probability_is_between_0_and_1_and_keeps_the_order():
+    calibration = Calibration(OWN, CONTEXT)
+    odds = np.array([-900.0, -1.0, 0.0, 3.0, 900.0])
+    probability = calibration.probability(odds)
+    assert (np.diff(probability) >= 0).all()
+    assert 0 <= probability[0] < probability[-1] <= 1
+
+
+def test_context_by_hand():
+    context = in_context(np.array([1.0, 4.0, -2.0]))
+    assert context["behind"].tolist() == [3, 0, 6]
+    assert context["rank"] == pytest.approx(np.log([2, 1, 3]))
+    assert context["ahead"] == pytest.approx([0, 3, -3])
+
+
+def test_context_of_nothing_is_nothing():
+    assert all(len(value) == 0 for value in in_context(np.empty(0)).values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_decisions_maximise_the_expected_value(seed):
+    """A hit is accepted exactly where doing so raises its expected contribution to 1 - P_miss - beta P_fa."""
+    random = np.random.default_rng(seed)
+    probability, seconds, beta = random.random(30) ** 4, 2000.0, 999.9
+    expected = probability.sum()
+    gain = probability / expected - beta * (1 - probability) / (seconds - expected)
+    assert decide(probability, seconds, beta).tolist() == (gain >= 0).tolist()
+
+
+def test_a_cheaper_false_alarm_accepts_no_less():
+    probability = np.linspace(0, 1, 50)
+    assert (decide(probability, 1000.0, 10.0) >= decide(probability, 1000.0, 999.9)).all()
+
+
+def test_json_round_trip():
+    calibrations = {"text": Calibration(OWN, CONTEXT)}
+    assert from_json(to_json(calibrations)) == calibrations
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"text": 1}', '{"text": {"own": {}}}', '{"text": {"own": null, "context": null}}',
+     to_json({"text": Calibration(OWN, CONTEXT)}).replace("[2.0, -1.0]", "[2.0]")],
+)  # fmt: skip
+def test_damage_is_told(text):
+    with pytest.raises(StdSearchError, match="calibration is damaged"):
+        from_json(text)
