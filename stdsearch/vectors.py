@@ -2,7 +2,8 @@
 
 The rule for which index is made: below EXACT_BELOW vectors an exhaustive scan, which then takes less than 10 ms on one
 core; from there on an inverted file (IVF) of 2^round(log2 sqrt(n)) lists with 8 bits a dimension (SQ8), of which a
-query visits an eighth. Embeddings are L2-normalised, so an inner product is a cosine.
+query visits a quarter. Over 0.6 hours of speech (215,580 segments, 200 typed terms) that finds 99.7 % of the nearest 100
+and 96 % of the nearest 3000; an eighth finds 98 % and 85 %. Embeddings are L2-normalised: an inner product is a cosine.
 """
 
 import math
@@ -15,8 +16,8 @@ import numpy as np
 
 from stdsearch.errors import StdSearchError
 
-EXACT_BELOW = 200_000  # vectors: 5-7 ms for a query of 128 dimensions on one core; an IVF search takes 1 ms
-TRAINING_VECTORS_PER_LIST = 64  # faiss warns below 39 and drops what is above 256
+EXACT_BELOW = 200_000  # vectors: 5-7 ms for a query of 128 dimensions on one core; an IVF search takes 2 ms
+TRAINING_VECTORS_PER_LIST = 40  # faiss warns below 39; 64 take 1.6 times as long and find 0.1 % more
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class VectorSettings:
         """What the rule above gives.
 
         >>> VectorSettings.for_size(1000), VectorSettings.for_size(1_000_000)
-        (VectorSettings(n_lists=0, n_probe=0), VectorSettings(n_lists=1024, n_probe=128))
+        (VectorSettings(n_lists=0, n_probe=0), VectorSettings(n_lists=1024, n_probe=256))
         """
         if n_vectors < EXACT_BELOW:
             return cls()
         n_lists = 2 ** round(math.log2(math.sqrt(n_vectors)))
-        return cls(n_lists, n_lists // 8)
+        return cls(n_lists, n_lists // 4)
 
     @property
     def training_vectors(self) -> int:

@@ -331,7 +331,7 @@ def test_an_archive_of_many_segments_gets_inverted_lists(
     monkeypatch.setattr(vectors, "EXACT_BELOW", 1000)
     index()
     archive = open_archive(tmp_path / "archive")
-    assert archive.settings["vectors"] == {"n_lists": 128, "n_probe": 16}
+    assert archive.settings["vectors"] == {"n_lists": 128, "n_probe": 32}
     ids = np.arange(0, archive.n_segments, 500)
     scores, _ = archive.nearest(archive.embeddings(ids), 1)
     assert scores.min() > 0.98
