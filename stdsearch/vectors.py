@@ -2,8 +2,8 @@
 
 The rule for which index is made: below EXACT_BELOW vectors an exhaustive scan, which then takes less than 10 ms on one
 core; from there on an inverted file (IVF) of 2^round(log2 sqrt(n)) lists with 8 bits a dimension (SQ8), of which a
-query visits a quarter. Over 0.6 hours of speech (215,580 segments, 200 typed terms) that finds 99.7 % of the nearest 100
-and 96 % of the nearest 3000; an eighth finds 98 % and 85 %. Embeddings are L2-normalised: an inner product is a cosine.
+query visits a quarter. Over 0.6 hours of speech (215,580 segments, 200 typed terms) that finds 99.7 % of the best 100
+and 96 % of the best 3000; an eighth finds 98 % and 85 %. Embeddings are L2-normalised: an inner product is a cosine.
 """
 
 import math

@@ -5,20 +5,14 @@ from hypothesis import strategies as st
 from indexer.slicing import SlicingSettings, slice_stretch
 
 FRAME = 0.04
-SMALL = SlicingSettings(shortest=0.12, longest=0.4, n_lengths=3, speech_margin=0.1)
+SMALL = SlicingSettings(shortest=0.12, longest=0.4, n_lengths=3)
 SPEECH = np.array([[0.0, 4.0]])
 
 
 def by_hand(
     slicing: SlicingSettings, first: int, last: int, n_frames: int, speech: np.ndarray
 ) -> list[tuple[int, int]]:
-    """Every slice of the grid, kept if one of the widened and joined stretches of speech holds it."""
-    joined: list[list[float]] = []
-    for begin, end in speech:
-        if joined and begin - slicing.speech_margin <= joined[-1][1]:
-            joined[-1][1] = end + slicing.speech_margin
-        else:
-            joined.append([begin - slicing.speech_margin, end + slicing.speech_margin])
+    """Every slice of the grid, kept if one of the stretches of speech holds it."""
     return sorted(
         (begin, begin + length)
         for length, hop in slicing.grid(FRAME)
@@ -26,7 +20,7 @@ def by_hand(
         if first <= begin < last
         and (
             not slicing.speech_only
-            or any(left <= begin * FRAME and (begin + length) * FRAME <= right for left, right in joined)
+            or any(left <= begin * FRAME + 1e-9 and (begin + length) * FRAME <= right + 1e-9 for left, right in speech)
         )
     )
 
@@ -43,7 +37,7 @@ def test_equals_the_grid_filtered_slice_by_slice(
     borders: list[float], first: int, length: int, n_frames: int, speech_only: bool
 ) -> None:
     speech = np.array(sorted(borders)[: len(borders) // 2 * 2]).reshape(-1, 2)
-    slicing = SlicingSettings(shortest=0.12, longest=0.4, n_lengths=3, speech_margin=0.1, speech_only=speech_only)
+    slicing = SlicingSettings(shortest=0.12, longest=0.4, n_lengths=3, speech_only=speech_only)
     found = slice_stretch(slicing, FRAME, first, first + length, n_frames, speech)
     assert [tuple(row) for row in found.tolist()] == by_hand(slicing, first, first + length, n_frames, speech)
 
@@ -52,6 +46,11 @@ def test_stretches_side_by_side_give_what_the_whole_gives() -> None:
     whole = slice_stretch(SMALL, FRAME, 0, 100, 100, SPEECH)
     pieces = [slice_stretch(SMALL, FRAME, first, min(first + 17, 100), 100, SPEECH) for first in range(0, 100, 17)]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_borders_of_speech_on_the_grid_are_on_it() -> None:
+    speech = np.array([[0.28, 0.28 + 0.12]])
+    assert slice_stretch(SMALL, FRAME, 0, 100, 100, speech).tolist() == [[7, 10]]
 
 
 def test_silence_and_what_is_shorter_than_a_slice_give_none() -> None:
