@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch import audio
-from stdsearch.activity import speech_spans
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.calibrate import BETA, UNCALIBRATED, decide, from_json
 from stdsearch.encoder import Frames, SpanEncoder, load_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
+from stdsearch.phones import PHONE_INDEX, SILENCE
 from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import Candidates, Example, Query, rescore
 from stdsearch.types import Hit, Spoken, TermHits
@@ -159,29 +159,33 @@ class Archive:
         ]
 
     def _encode(self, spoken: Spoken) -> Example:
-        """An example encoded in its surroundings, where it has some."""
-        name = spoken.path
-        if spoken.tbeg is None or spoken.tend is None:
-            waveform = audio.read(spoken.path)
-            speech = speech_spans(waveform)
-            if not len(speech):
-                raise StdSearchError(f"{name}: nothing is said in it; give a recording of the term")
-            tbeg, tend, start = float(speech[0, 0]), float(speech[-1, 1]), 0.0
+        """An example encoded in its surroundings, where it has some; else from the first to the last of its phones."""
+        path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
+        if tbeg is None or tend is None:
+            frames = self.encoder.frames(audio.read(path))
+            tbeg, tend = self._said(frames, path)
         else:
-            tbeg, tend = spoken.tbeg, spoken.tend
-            start = max(0.0, tbeg - CONTEXT)
-            duration = audio.probe(name).duration
+            duration = audio.probe(path).duration
             if tend > duration + 0.05:
-                raise StdSearchError(f"{name}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
-            tend = min(tend, duration)
-            waveform = audio.read(name, tbeg=start, dur=min(duration, tend + CONTEXT) - start)
+                raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
+            start = max(0.0, tbeg - CONTEXT)
+            frames = self.encoder.frames(audio.read(path, tbeg=start, dur=min(duration, tend + CONTEXT) - start))
+            tbeg, tend = tbeg - start, min(tend, duration) - start
         if tend - tbeg < SHORTEST_EXAMPLE:
-            raise StdSearchError(f"{name}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
-        frames = self.encoder.frames(waveform)
-        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg - start]), np.array([tend - start]))
-        first = int((tbeg - start) / frames.frame_seconds)
-        last = max(first + 1, round((tend - start) / frames.frame_seconds))
+            raise StdSearchError(f"{path}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
+        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg]), np.array([tend]))
+        first = int(tbeg / frames.frame_seconds)
+        last = max(first + 1, round(tend / frames.frame_seconds))
         return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding)
+
+    def _said(self, frames: Frames, path: Path) -> tuple[float, float]:
+        """Where the first phone begins and the last one ends, in seconds."""
+        posteriors = self.encoder.phone_log_posteriors(frames)
+        (said,) = np.nonzero(posteriors[:, PHONE_INDEX[SILENCE]] < np.log(0.5))
+        if not len(said):
+            raise StdSearchError(f"{path}: nothing is said in it; give a recording of the term")
+        step = frames.duration / len(posteriors)
+        return float(said[0] * step), float((said[-1] + 1) * step)
 
 
 def _best_of_each(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,9 @@ Subcommand modules import what is heavy (torch, faiss, numba, duckdb) inside the
 so that `stdsearch --help` and `stdsearch score` start at once.
 """
 
+import faulthandler
 import importlib
+import os
 import sys
 from importlib.metadata import entry_points
 
@@ -40,8 +42,24 @@ def cli() -> None:
     """Find where a word or phrase is said in hours or years of recordings, without transcripts."""
 
 
+def _hush_decoders() -> None:
+    """Keep for Python alone what is standard error now.
+
+    libmpg123 writes there, from C, of every MP3 frame that it has to mend; a crash is still told, by faulthandler.
+    """
+    try:
+        own = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    except (OSError, AttributeError):  # no standard error, as in a service
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = own
+    faulthandler.enable(own)
+
+
 def main() -> None:
     """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
+    _hush_decoders()
     try:
         sys.exit(cli.main(prog_name="stdsearch", standalone_mode=False) or 0)
     except StdSearchError as error:
