@@ -143,7 +143,7 @@ def _show_report(report: "Report", console: "Console") -> None:
             dropped.add_row(reason, str(count), escape(detail))
         console.print(dropped)
     if report.guessed:
-        console.print(f"{len(report.guessed)} words in no dictionary were pronounced by their letters")
+        console.print(f"words in no dictionary, pronounced by their spelling: {len(report.guessed)}")
 
 
 @train.command()

@@ -292,3 +292,16 @@ def test_a_foreign_transcript_is_dropped():
     first, second = [u for u in read_table(SPEECH / "manifest.tsv") if u.utterance in PICKED[1:3]]
     outcome = UtterancePreparer()((source(second.audio, first.text), None))
     assert isinstance(outcome, Dropped)
+
+
+@needs_speech
+def test_long_audio_cut_at_its_pauses_aligns_as_it_does_in_one_piece(monkeypatch):
+    (long,) = (u for u in read_table(SPEECH / "manifest.tsv") if u.utterance == "174-50561-0007")
+    prepare_one = UtterancePreparer()
+    whole = prepare_one((long, None)).words
+    monkeypatch.setattr("train.prepare.align.MAX_SECONDS", 4.0)
+    pieces = prepare_one((long, None)).words
+    assert [word.text for word in pieces] == [word.text for word in whole]
+    differences = np.array([(a.tbeg - b.tbeg, a.tend - b.tend) for a, b in zip(whole, pieces, strict=True)])
+    assert differences.any()  # it was cut
+    assert np.abs(differences).max() <= 0.1

@@ -211,3 +211,5 @@ def test_a_split_that_is_given_stays():
 def test_holding_out_everyone_is_refused():
     with pytest.raises(StdSearchError, match="too few to hold out"):
         assign_splits([source("u1", "anna")], hold_out={"dev": 0.1})
+    with pytest.raises(StdSearchError, match="every utterance has a split already"):
+        assign_splits([source("u1", "anna", "test")], hold_out={"dev": 0.1})

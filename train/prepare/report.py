@@ -34,7 +34,7 @@ class DroppedUtterance:
 class Report:
     """The outcome of a preparation, kept by split.
 
-    guessed counts the words in no dictionary or lexicon: their pronunciation is a prediction from their letters.
+    guessed counts the words in no dictionary or lexicon: their pronunciation follows from their spelling.
     """
 
     kept: Mapping[str, Kept]

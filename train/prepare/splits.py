@@ -18,6 +18,8 @@ def assign_splits(
     """
     utterances = list(utterances)
     speakers = sorted({u.speaker for u in utterances if not u.split}, key=_rank)
+    if hold_out and not speakers:
+        raise StdSearchError(f"{utterances[0].place}: every utterance has a split already; do without --hold-out")
     split_of: dict[str, str] = {}
     first = 0
     for split, share in (hold_out or {}).items():
