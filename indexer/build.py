@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,10 +50,10 @@ def build_archive(
     """Index sources into a new archive at `out`, or go on with the build that an interruption left there.
 
     metadata has a row for each source. A source that cannot be read is logged as a warning and left out.
-    Raises StdSearchError if `out` holds anything else, another process is writing it, or no source can be read.
+    Raises StdSearchError if `out` holds anything else, cannot be written, is being written by another process, or if
+    no source can be read.
     """
     check_out(out)
-    out.mkdir(parents=True, exist_ok=True)
     facts = EncoderFacts(
         name=encoder_file.stem,
         fingerprint=encoder.fingerprint,
@@ -81,6 +81,8 @@ def build_archive(
         complaints = tuple(complaint for shard in shards for complaint in shard.complaints)
         if len(complaints) == len(sources):
             discard(out)
+            with suppress(OSError):  # unless it holds something else
+                out.rmdir()
             raise StdSearchError(f"{out}: not made, for none of the {len(sources)} recordings could be read")
         counts = _commit(out, facts, encoder_file, settings, shards, sources, metadata)
     return Report(counts, complaints)
@@ -99,14 +101,19 @@ def check_out(out: Path) -> None:
 @contextmanager
 def _sole_writer(out: Path) -> Iterator[None]:
     """While inside, no other process can build at `out`; the system lets go of the lock however this one ends."""
-    descriptor = os.open(out, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        out.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(out, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
     except BlockingIOError as error:
         raise StdSearchError(f"{out}: another process is writing this archive; wait until it ends") from error
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StdSearchError(f"{out}: cannot be written ({reason}); mend that, and the same command goes on") from error
 
 
 def _commit(

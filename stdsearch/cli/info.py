@@ -54,7 +54,7 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
 def _page(facts: dict[str, Any]) -> str:
     lines = {
         "recordings": f"{facts['recordings']}, {facts['channels']} channels, {facts['hours']:.2f} hours",
-        "segments": f"{facts['segments']}, in {facts['shards']} shards",
+        "segments": f"{facts['segments']} (shards: {facts['shards']})",
         "size": _size(facts["bytes"]["all"]),
         **{
             f"  {role}": f"{_size(facts['bytes'][role])}, {_size(n_bytes)} an hour"

@@ -158,7 +158,7 @@ def test_nothing_readable_makes_no_archive(tmp_path: Path, index: Build) -> None
     (tmp_path / "audio" / "text.wav").write_text("no sound at all")
     with pytest.raises(StdSearchError, match="none of the 1 recordings could be read"):
         index()
-    assert not list((tmp_path / "archive").iterdir())
+    assert not (tmp_path / "archive").exists()
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_a_build_that_dies_in_the_commit_goes_on_from_its_shards(
 
     with monkeypatch.context() as patch:
         patch.setattr(build, "write_vectors", no_space)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StdSearchError, match=r"archive: cannot be written \(no space left on device\)"):
             index()
     with pytest.raises(StdSearchError, match="interrupted"):
         open_archive(tmp_path / "archive")
