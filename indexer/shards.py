@@ -66,7 +66,7 @@ class _Task:
     def progress(self, frame_seconds: float) -> Progress:
         """How much of the source is done with this window, by what its header says of its duration."""
         seconds = self.window.last * frame_seconds
-        share = 1.0 if self.window.is_final else min(1.0, seconds / self.info.duration)
+        share = 1.0 if self.window.is_final else seconds / max(seconds, self.info.duration)
         return Progress(share * self.source.bytes, int(self.window.is_final), seconds)
 
 
@@ -92,7 +92,6 @@ class ShardBuilder:
         on_progress: Callable[[Progress], None],
     ) -> None:
         self.n_sources = 0
-        self._n_recordings = 0
         self._n_segments = 0
         self.done = Progress()
         self._out = out
