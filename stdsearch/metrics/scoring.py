@@ -163,9 +163,9 @@ def _trials(
         raise StdSearchError(f"{sources.rttm}: none of the {len(terms)} terms occurs where {sources.ecf} covers it")
     if settings.pooled:
         n_targets = n_targets.sum(keepdims=True)
-    if n_targets.max() >= n_trials:
+    if n_targets.max() > n_trials:
         raise StdSearchError(
-            f"{sources.ecf}: {n_trials} trials are too few for {n_targets.max()} targets: none is left for false alarms"
+            f"{sources.ecf}: {n_trials} trials are too few for {n_targets.max()} targets; score on more speech"
         )
     trials = twv.Trials.from_outcomes(
         outcomes, n_terms=len(terms), n_trials=n_trials, count_absent=settings.count_terms_without_targets

@@ -55,9 +55,9 @@ class Trials:
         n_trials: int,
         count_absent: bool = False,
     ) -> "Trials":
-        """The trials of hits in any order. Raises ValueError if a term leaves no trial that is not a target."""
-        if (n_targets >= n_trials).any():
-            raise ValueError(f"a term has {n_targets.max()} targets in {n_trials} trials, so that P_fa is undefined")
+        """The trials of hits in any order. Raises ValueError if a term has more targets than there are trials."""
+        if (n_targets > n_trials).any():
+            raise ValueError(f"a term has {n_targets.max()} targets, more than the {n_trials} trials")
         order = np.argsort(-score, kind="stable")
         return cls(term[order], score[order], accepted[order], target[order], n_targets, n_trials, count_absent)
 
@@ -111,6 +111,12 @@ class Trials:
         """Which terms count, shape (K,)."""
         return self.occurs | self.count_absent
 
+    @property
+    def other_trials(self) -> np.ndarray:
+        """How many trials of each term are no targets, shape (K,); NaN for 0, which leaves P_fa undefined."""
+        others = self.n_trials - self.n_targets
+        return np.where(others > 0, others, np.nan)
+
 
 @dataclass(frozen=True, slots=True)
 class TermCounts:
@@ -150,7 +156,8 @@ def count(trials: Trials) -> TermCounts:
 class TermPoints:
     """The error rates of each of K terms, the value they give, and the threshold behind them, each of shape (K,).
 
-    NaN where undefined: P_miss and value of a term without targets, a threshold where none was applied.
+    NaN where undefined: P_miss of a term without targets, P_fa of one whose every trial is a target, the value of
+    either, and a threshold where none was applied.
     """
 
     value: np.ndarray
@@ -178,7 +185,7 @@ def actual(trials: Trials, beta: float = BETA) -> TermPoints:
     """The system's own decisions, per term; the threshold is the lowest score it said YES to, NaN if none."""
     counts = count(trials)
     p_miss = np.divide(counts.misses, counts.targets, out=np.full(len(counts.targets), np.nan), where=trials.occurs)
-    p_fa = counts.false_alarms / (trials.n_trials - counts.targets)
+    p_fa = counts.false_alarms / trials.other_trials
     lowest = np.full(len(counts.targets), np.inf)
     np.minimum.at(lowest, trials.term[trials.accepted], trials.score[trials.accepted])
     return TermPoints(term_value(p_miss, p_fa, beta), p_miss, p_fa, np.where(np.isinf(lowest), np.nan, lowest))
@@ -200,15 +207,15 @@ def optimum(trials: Trials, beta: float = BETA) -> TermPoints:
 
     n_targets = trials.n_targets[term]
     p_miss = 1 - np.divide(found, n_targets, out=np.full(len(term), np.nan), where=n_targets > 0)
-    p_fa = false_alarms / (trials.n_trials - n_targets)
+    p_fa = false_alarms / trials.other_trials[term]
     value = np.nan_to_num(term_value(p_miss, p_fa, beta), nan=-np.inf)
     best = np.full(n_terms, -np.inf)
     np.maximum.at(best, term, value)
-    winners = np.flatnonzero((value >= best[term] - TIE) & (n_targets > 0))
+    winners = np.flatnonzero((value >= best[term] - TIE) & np.isfinite(value))
     choice = np.full(n_terms, -1)
     choice[term[winners]] = winners  # the last one assigned has the lowest score
 
-    misses_all = np.where(trials.occurs, 1.0, np.nan)
+    misses_all = np.where(trials.occurs & ~np.isnan(trials.other_trials), 1.0, np.nan)
     point = TermPoints(misses_all - 1, misses_all, misses_all - 1, np.full(n_terms, np.nan))
     chosen = np.flatnonzero(choice >= 0)
     for column, figures in ((value, point.value), (p_miss, point.p_miss), (p_fa, point.p_fa), (score, point.threshold)):
@@ -241,17 +248,20 @@ def supremum(trials: Trials) -> TermPoints:
 def over_terms(
     trials: Trials, points: TermPoints, beta: float = BETA, weight: np.ndarray | None = None
 ) -> OperatingPoint:
-    """The value of all terms together, from the rates of each. Raises ValueError if no term occurs.
+    """The value of all terms together, from the rates of each where defined. Raises ValueError if no term occurs.
 
     weight (K,), one for all if None, says how often each term counts: a bootstrap draws it.
     """
     if not trials.occurs.any():
         raise ValueError("no term has a target, so the term-weighted value is undefined")
     weight = np.ones(len(trials.n_targets)) if weight is None else weight
-    defined = trials.evaluated & ~np.isnan(points.p_fa)
-    p_miss = float(np.average(points.p_miss[trials.occurs], weights=weight[trials.occurs]))
-    p_fa = float(np.average(points.p_fa[defined], weights=weight[defined]))
-    return OperatingPoint(float(term_value(p_miss, p_fa, beta)), p_miss, p_fa, np.nan)
+
+    def average(rates: np.ndarray) -> float:
+        weights = np.where(trials.evaluated & ~np.isnan(rates), weight, 0.0)
+        return float(np.nan_to_num(rates) @ weights / weights.sum()) if weights.any() else np.nan
+
+    p_miss, p_fa = average(points.p_miss), average(points.p_fa)
+    return OperatingPoint(term_value(p_miss, p_fa, beta), p_miss, p_fa, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,25 +276,26 @@ class Sweep:
 def sweep(trials: Trials, weight: np.ndarray | None = None) -> Sweep:
     """The error rates at every distinct score of a term that counts; weight as in `over_terms`."""
     weight = np.ones(len(trials.n_targets)) if weight is None else weight
+    others = trials.other_trials
     miss_share = np.where(trials.occurs, weight, 0.0)
     miss_share /= miss_share.sum() * np.maximum(trials.n_targets, 1)
-    fa_share = np.where(trials.evaluated, weight, 0.0)
-    fa_share /= fa_share.sum() * (trials.n_trials - trials.n_targets)
+    fa_share = np.where(trials.evaluated & ~np.isnan(others), weight, 0.0)
+    fa_share /= (fa_share.sum() or np.nan) * np.nan_to_num(others, nan=1.0)
 
     kept = trials.evaluated[trials.term]
     term, score, target = trials.term[kept], trials.score[kept], trials.target[kept]
     last = np.append(score[1:] != score[:-1], True)[: len(score)]
     return Sweep(
         threshold=score[last],
-        p_miss=1 - np.cumsum(miss_share[term] * target)[last],
+        p_miss=np.maximum(1 - np.cumsum(miss_share[term] * target)[last], 0.0),  # rounding may end below 0
         p_fa=np.cumsum(fa_share[term] * ~target)[last],
     )
 
 
 def maximum(curve: Sweep, beta: float = BETA) -> OperatingPoint:
-    """The best single threshold for all terms; NaN throughout if there is no hit."""
-    if not len(curve.threshold):
-        return OperatingPoint(np.nan, np.nan, np.nan, np.nan)
+    """The best single threshold for all terms; NaN throughout if there is no hit, or no defined P_fa."""
     value = term_value(curve.p_miss, curve.p_fa, beta)
+    if not np.isfinite(value).any():
+        return OperatingPoint(np.nan, np.nan, np.nan, np.nan)
     best = np.flatnonzero(value >= value.max() - TIE)[-1]
     return OperatingPoint(*(float(column[best]) for column in (value, curve.p_miss, curve.p_fa, curve.threshold)))

@@ -162,8 +162,8 @@ def test_shifting_all_times_shifts_nothing(shift):
         ({"settings": ScoringSettings(where=(("speed", "."),))}, "terms.xml: no term has the attribute 'speed'"),
         ({"settings": ScoringSettings(where=(("length", "7"),))}, "terms.xml: no term meets length=7"),
         (
-            {"ecf": ECF((Excerpt("news", 1, 9.0, 2.0, "cts"),), 2.0), "rttm": [word(9.0, "yes"), word(10.0, "yes")]},
-            "2 tri",
+            {"ecf": ECF((Excerpt("news", 1, 10, 1, "cts"),), 1), "rttm": [word(10, "yes"), word(10.5, "yes")]},
+            "ecf.xml: 1 trials are too few for 2 targets",
         ),
     ],
 )

@@ -98,9 +98,22 @@ def test_without_hits_the_maximum_is_undefined():
     assert twv.optimum(nothing).value.tolist() == [0.0]
 
 
+def test_a_term_whose_every_trial_is_a_target_has_no_p_fa():
+    trials = trials_of([(0, 0.9, True, True), (1, 0.8, True, True), (1, 0.7, True, False)], [4, 1], n_trials=4)
+    points = twv.actual(trials, beta=1.0)
+    assert np.isnan(points.p_fa).tolist() == np.isnan(points.value).tolist() == [True, False]
+    overall = twv.over_terms(trials, points, beta=1.0)
+    assert (overall.p_miss, overall.p_fa) == (0.375, pytest.approx(1 / 3))
+    assert twv.maximum(twv.sweep(trials), beta=1.0).value == pytest.approx(1 - 0.375)
+    assert np.isnan(twv.optimum(trials, beta=1.0).value).tolist() == [True, False]
+    every = trials_of([(0, 0.9, True, True)], [4], n_trials=4)
+    assert np.isnan(twv.over_terms(every, twv.actual(every)).value)
+    assert np.isnan(twv.maximum(twv.sweep(every)).value)
+
+
 def test_wrong_calls_are_refused():
-    with pytest.raises(ValueError, match="5 targets in 5 trials"):
-        trials_of([], [5], n_trials=5)
+    with pytest.raises(ValueError, match="6 targets, more than the 5 trials"):
+        trials_of([], [6], n_trials=5)
     nowhere = trials_of([(0, 0.9, True, False)], [0])
     with pytest.raises(ValueError, match="no term has a target"):
         twv.over_terms(nowhere, twv.actual(nowhere))
