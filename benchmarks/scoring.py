@@ -51,7 +51,7 @@ def main() -> None:
         print(json.dumps(_score(arguments.folder) if arguments.child == "score" else _pairs()))
         return
 
-    figures = {}
+    figures, load_average = {}, os.getloadavg()[1]  # of five minutes: what else kept the machine busy
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), n_hits=arguments.hits, n_targets=arguments.targets)
         name = f"{arguments.hits:,} hits, {arguments.targets:,} targets, {N_TERMS:,} terms"
@@ -69,7 +69,7 @@ def main() -> None:
         cells = (row["seconds_median"], spread, row["cpu_seconds_median"], row["peak_gib"])
         table.add_row(name, *(cell if isinstance(cell, str) else f"{cell:.2f}" for cell in cells))
     Console().print(table)
-    write_result("scoring", {"cases": figures}, threads=THREADS, runs=arguments.runs)
+    write_result("scoring", {"load_average": load_average, "cases": figures}, threads=THREADS, runs=arguments.runs)
 
 
 def measure(child: str, folder: Path, runs: int) -> dict[str, float]:
