@@ -91,8 +91,16 @@ class _Stretches:
 
     def embed(self, encoder: SpanEncoder, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) of one span in each stretch, times in the recordings' seconds."""
-        shift = self.offsets[:-1] * self.frames.frame_seconds - self.start
-        return encoder.embed_spans(self.frames, tbeg + shift, tend + shift)
+        step = self.frames.frame_seconds
+        length = np.diff(self.offsets)
+        begin = np.clip((tbeg - self.start) / step, 0, length - 0.5)
+        end = np.clip((tend - self.start) / step, begin + 0.5, length)
+        first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
+        moved = np.cumsum([0, *(last - first)[:-1]])  # where the frames of each span come to lie among those of all
+        spans = zip(self.offsets[:-1] + first, self.offsets[:-1] + last, strict=True)
+        taken = np.concatenate([np.arange(a, b) for a, b in spans])
+        frames = Frames(self.frames.hidden[taken], step)
+        return encoder.embed_spans(frames, (begin - first + moved) * step, (end - first + moved) * step)
 
 
 def rescore(

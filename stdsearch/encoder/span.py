@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stdsearch.encoder.pooling import pool_spans
+from stdsearch import kernels
+from stdsearch.encoder.pooling import VARIANCE_FLOOR, pool_spans
 from stdsearch.features import LogMel, MelSettings
 from stdsearch.phones import PHONE_INDEX, SYMBOLS
 
@@ -227,12 +228,12 @@ class SpanEncoder(nn.Module):
     def embed_spans(self, frames: Frames, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of spans, in seconds from the start of the frames; clipped to them."""
         length = len(frames.hidden)
-        packed = torch.from_numpy(frames.hidden)
-        begin = torch.as_tensor(np.asarray(tbeg) / frames.frame_seconds, dtype=torch.float32).clamp(0, length - 0.5)
-        end = torch.as_tensor(np.asarray(tend) / frames.frame_seconds, dtype=torch.float32).clamp_max(length)
-        end = torch.maximum(end, begin + 0.5)
-        row = torch.zeros(len(begin), dtype=torch.long)
-        return self.pool(packed[None, :, :-1], packed[None, :, -1], row, begin, end).numpy()
+        begin = np.clip(np.asarray(tbeg) / frames.frame_seconds, 0, length - 0.5)
+        end = np.maximum(np.minimum(np.asarray(tend) / frames.frame_seconds, length), begin + 0.5)
+        hidden, logit = frames.hidden[:, :-1], frames.hidden[:, -1]
+        pooled = kernels.pool_spans(hidden, logit, begin, end, self.settings.parts, variance_floor=VARIANCE_FLOOR)
+        embedding: Tensor = self.span_head(torch.from_numpy(pooled))
+        return embedding.numpy()
 
     @torch.inference_mode()
     def embed_phones(self, pronunciations: Sequence[Sequence[str]]) -> np.ndarray:
