@@ -3,9 +3,10 @@
 The gate opens a little above the recording's noise floor, and what passes is kept with a margin around it. Where levels
 differ too little to tell speech from noise, everything is kept.
 
-Chosen by benchmarks/activity.py (50 minutes of read speech with pauses, clean and in noise of 20, 10 and 5 dB; share of
-word time kept / of the rest skipped): the gate 0.999 / 0.41, 20 000 or more times faster than real time on one thread;
-silero-vad 0.997 / 0.63 with the same padding, and 0.992 at 5 dB, 160 times: slower than all the rest of indexing.
+Chosen by benchmarks/activity.py (97 minutes of read speech with pauses, clean and in noise of 20, 10 and 5 dB; share of
+word time kept / of the rest skipped): the gate 0.999 / 0.39, some 50 000 times faster than real time on one thread;
+silero-vad 0.996 / 0.63 with the lowest threshold tried, 0.992 at 5 dB, 176 times: as slow as the rest of indexing. What
+the gate skips less is skipped in noise, where silero-vad loses words.
 """
 
 import numpy as np
