@@ -4,11 +4,13 @@ The scorer asks thousands of times "which of this channel's excerpts / this term
 that time?". Times become integer ranks, so the answers are exact: no offset is added that could cost precision.
 """
 
+from typing import Literal
+
 import numpy as np
 
 
 def searchsorted_by_group(
-    group: np.ndarray, value: np.ndarray, query_group: np.ndarray, query: np.ndarray, *, side: str
+    group: np.ndarray, value: np.ndarray, query_group: np.ndarray, query: np.ndarray, *, side: Literal["left", "right"]
 ) -> np.ndarray:
     """Where each query would be inserted among the values of its own group, shape (m,).
 
@@ -24,7 +26,7 @@ def searchsorted_by_group(
     return np.searchsorted(
         group * width + ranks[: len(value)],
         query_group * width + ranks[len(value) :],
-        side="left" if side == "left" else "right",
+        side=side,
     )
 
 
