@@ -29,7 +29,8 @@ from stdsearch.formats.hits import write_hits
 from stdsearch.formats.kwlist import KWList, read_kwlist
 from stdsearch.formats.kwslist import read_kwslist
 from stdsearch.formats.rttm import RTTMRow, read_rttm
-from stdsearch.metrics import Report, bootstrap, fom, score
+from stdsearch.metrics import Report, bootstrap, score
+from stdsearch.metrics.fom import figures_of_merit
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
 from stdsearch.types import Spoken
@@ -42,7 +43,7 @@ SYSTEMS = {
     "text+audio1": (True, 1),
     "text+audio5": (True, 5),
 }  # name: with text, number of examples
-FIGURES = ("atwv", "mtwv", "otwv", "stwv", "map")
+FIGURES = ("atwv", "mtwv", "otwv", "stwv", "map")  # stwv is the recall of the first pass: every hit accepted
 VOCABULARY = "vocabulary"  # the KWList attribute that says IV or OOV
 
 
@@ -98,14 +99,15 @@ def index(audio: Path, archive: Path, encoder: Path | None, threads: int) -> dic
     return {"index_seconds": round(seconds, 2), "index_peak_mib": round(peak)}
 
 
-def figures(report: Report, seed: int = 0) -> dict[str, Any]:
+def figures(report: Report) -> dict[str, Any]:
     """The figures to keep of a report, with bootstrap intervals over the terms."""
-    summary = report.summary
-    kept: dict[str, Any] = {name: round(getattr(summary, name), 4) for name in FIGURES}
-    kept |= {"fom": round(fom.figure_of_merit(report), 4), "terms": summary.terms, "targets": summary.targets}
-    kept |= {"total_seconds": round(summary.total_seconds, 1), "mtwv_threshold": summary.mtwv_threshold}
-    kept["interval_95"] = bootstrap.intervals(report, seed=seed)
-    return kept
+    summary, trials = report.summary, report.trials
+    merit = float(np.nanmean(figures_of_merit(trials, summary.total_seconds)))
+    kept: dict[str, Any] = {"terms": int(trials.occurs.sum()), "targets": summary.targets}
+    kept |= {name: round(getattr(summary, name), 4) for name in FIGURES} | {"fom": round(merit, 4)}
+    kept |= {"mtwv_threshold": summary.mtwv_threshold, "trials": summary.trials, "beta": round(summary.beta, 1)}
+    spread = bootstrap.intervals(trials, settings=bootstrap.BootstrapSettings(n_resamples=500))
+    return kept | {"interval_95": {name: [round(i.low, 4), round(i.high, 4)] for name, i in spread.items()}}
 
 
 def main() -> None:
@@ -128,6 +130,8 @@ def main() -> None:
     archive = Archive.open(archive_path)
     seconds = archive.reader.total_seconds
     result |= {"seconds": round(seconds, 1), "segments_per_hour": round(archive.reader.n_segments / seconds * 3600)}
+    size = sum(path.stat().st_size for path in archive_path.rglob("*") if path.is_file())
+    result |= {"mib_per_hour": round(size / 2**20 / seconds * 3600)}
     result |= {"encoder": archive.reader.encoder_fingerprint[:16], "systems": {}}
     if "index_seconds" in result:
         result["index_x_real_time"] = round(seconds / result["index_seconds"], 1)
@@ -163,7 +167,7 @@ def evaluate(task: Task, kwslist_path: Path, asked: set[str]) -> dict[str, Any]:
 
 def print_table(name: str, result: dict[str, Any]) -> None:
     """The figures as a table."""
-    columns = ("terms", *FIGURES, "fom")
+    columns = ("terms", "targets", *FIGURES, "fom")
     table = Table("system", "terms", *columns, "ms p50", title=f"{name}: {result['seconds']:.0f} s")
     for system, parts in result["systems"].items():
         for part in ("all", "IV", "OOV"):
