@@ -5,7 +5,8 @@ differ too little to tell speech from noise, everything is kept.
 
 Chosen by benchmarks/activity.py (97 minutes of read speech with pauses, clean and in noise of 20, 10 and 5 dB; share of
 word time kept / of the rest skipped): the gate 0.999 / 0.39, some 50 000 times faster than real time on one thread;
-silero-vad 0.996 / 0.63 with the lowest threshold tried, 176 times. In noise it skips more, but loses words: 0.992 at 5 dB.
+silero-vad 0.996 / 0.63 with the lowest threshold tried, 176 times. In noise it skips more, but loses words: at 5 dB it
+keeps 0.992.
 """
 
 import numpy as np
