@@ -37,10 +37,10 @@ demo: $(READY)  ## search a small archive of synthetic voices, or your own: AUDI
 	@$(BIN)/python benchmarks/demo/run.py $(DEMO_ARGS)
 
 test: $(READY)  ## the tests, without those that take minutes
-	$(BIN)/python -m pytest -m "not slow" tests $(SOURCES)
+	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(READY)  ## all tests
-	$(BIN)/python -m pytest tests $(SOURCES)
+	$(BIN)/python -m pytest
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -27,43 +27,23 @@ def _cell(value: Any) -> str:
 
 def std_task(result: Result) -> str:
     """Detection figures of every system: all terms, IV and OOV."""
-    figures = ("terms", "targets", "atwv", "mtwv", "map", "fom", "stwv")
+    shown = ("terms", "targets", "atwv", "mtwv", "map", "fom", "stwv")
     rows = [
-        [
-            system,
-            part,
-            *(parts[part][name] for name in figures),
-            _interval(parts[part]),
-            parts["ms_p50"],
-            parts["ms_p95"],
-        ]
+        [system, part, *(figures[name] for name in shown), _interval(figures), parts["ms_p50"], parts["ms_p95"]]
         for system, parts in result["systems"].items()
-        for part in ("all", "IV", "OOV")
-        if part in parts
+        for part, figures in parts.items()
+        if part in ("all", "IV", "OOV")
     ]
-    columns = (
-        "system",
-        "terms",
-        "n",
-        "targets",
-        "ATWV",
-        "MTWV",
-        "MAP",
-        "FOM",
-        "STWV",
-        "95 % of MTWV",
-        "ms p50",
-        "ms p95",
-    )
-    indexed = ""
+    trials = next(iter(result["systems"].values()))["all"]
+    text = f"T = {trials['trials']:,} s, β = {trials['beta']}, encoder {result['encoder']}.\n\n"
+    text += table(("system", "which", *shown, "95 % of mtwv", "ms p50", "ms p95"), rows)
     if "index_seconds" in result:
-        indexed = (
+        text += (
             f"\n\nIndexed in {result['index_seconds']:.0f} s, {result['index_x_real_time']:.0f} × real time, at most "
-            f"{result['index_peak_mib']:,} MiB, {result['segments_per_hour']:,} segments and "
+            f"{result['index_peak_mib']:,} MiB of memory; {result['segments_per_hour']:,} segments and "
             f"{result['mib_per_hour']:,} MiB an hour."
         )
-    trials = next(iter(result["systems"].values()))["all"]
-    return f"T = {trials['trials']:,} s, β = {trials['beta']}, encoder {result['encoder']}.\n\n{table(columns, rows)}{indexed}"
+    return text
 
 
 def _interval(part: Result) -> str:
@@ -109,25 +89,31 @@ def activity(result: Result) -> str:
     return table(("detector", *kinds, "× real time of CPU"), rows)
 
 
+TASK = """Read speech at 24 kbit/s from speakers never heard in training; terms of five letters or more, and phrases. IV
+terms occur in the training texts, OOV terms do not. STWV is the recall of the first pass, all hits accepted. Spoken
+queries take the terms that have so many examples."""
+DEV = "As test. The calibration was fitted here, so these figures flatter."
+ALIGNMENT = "Against alignments by the same aligner: agreement, not accuracy."
+ACTIVITY = "Share of word time kept / share of the rest skipped, by signal-to-noise ratio."
+
 SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
-    ("std_task_test", "Spoken term detection, test", "Speakers, words and phrases as in ../shared/speech/test: read speech "
-     "at 24 kbit/s, terms of five letters or more and phrases. IV terms occur in the training texts, OOV terms do not. "
-     "STWV is the recall of the first pass. Spoken queries take the terms that have so many examples.", std_task),
-    ("std_task_dev", "Spoken term detection, dev", "The calibration was fitted here, so these figures flatter.", std_task),
+    ("std_task_test", "Spoken term detection, test", TASK, std_task),
+    ("std_task_dev", "Spoken term detection, dev", DEV, std_task),
     ("words_test", "Word discrimination, test", "", words),
     ("words_dev", "Word discrimination, dev", "", words),
     ("scoring", "Speed of the scorer", "", scoring),
-    ("alignment", "Forced alignment", "Against alignments by the same aligner: agreement, not accuracy.", alignment),
-    ("activity", "Speech activity", "Share of word time kept / share of the rest skipped, by signal-to-noise ratio.", activity),
-)  # fmt: skip
+    ("alignment", "Forced alignment", ALIGNMENT, alignment),
+    ("activity", "Speech activity", ACTIVITY, activity),
+)
+ABOUT = """# Results
+
+Measured, each with its command, commit and machine; made from results/*.json by `report.py`. The machines are shared
+and noisy: ratios within a run say more than seconds."""
 
 
 def main() -> None:
     """Write RESULTS.md."""
-    parts = [
-        "# Results\n\nMeasured, each with its command, commit and machine; made from results/*.json by `report.py`. These "
-        "machines are shared and noisy: ratios within a run say more than seconds."
-    ]
+    parts = [ABOUT]
     for name, title, note, render in SECTIONS:
         path = HERE / "results" / f"{name}.json"
         if path.exists():

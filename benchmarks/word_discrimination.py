@@ -1,4 +1,4 @@
-"""Word discrimination on a task's words.tsv: are two stretches the same word, is a stretch this word?
+"""Word discrimination on a task's words.tsv: same words told from different ones, by sound and by text.
 
     python benchmarks/word_discrimination.py ../shared/speech/test --name test
 
@@ -27,9 +27,8 @@ def embed_words(task: Path, encoder: SpanEncoder) -> tuple[np.ndarray, np.ndarra
     with open(task / "words.tsv", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             recordings[row["recording"]].append(row)
-    audio = {
-        Path(excerpt.audio_filename).stem: excerpt.audio_filename for excerpt in read_ecf(task / "ecf.xml").excerpts
-    }
+    names = [excerpt.audio_filename for excerpt in read_ecf(task / "ecf.xml").excerpts]
+    audio = {Path(name).stem: name for name in names}
     vectors, words, speakers = [], [], []
     for recording, rows in recordings.items():
         path = next(up / audio[recording] for up in task.resolve().parents if (up / audio[recording]).exists())
@@ -56,9 +55,9 @@ def main() -> None:
         "encoder": encoder.fingerprint[:16],
         "tokens": len(words),
         "types": len(types),
-        "acoustic_ap": round(same.all.ap, 4),
-        "acoustic_ap_different_speaker": round(same.different_speaker.ap, 4),
-        "crossmodal_ap": round(cross_modal(texts, types, vectors, words).ap, 4),
+        "acoustic_ap": round(same.all.average_precision, 4),
+        "acoustic_ap_different_speaker": same.different_speaker and round(same.different_speaker.average_precision, 4),
+        "crossmodal_ap": round(cross_modal(texts, types, vectors, words).average_precision, 4),
     }
     print(figures)
     print(write_result(f"words_{arguments.name}", figures, threads=1))

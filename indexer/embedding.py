@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from stdsearch.activity import speech_spans
 
 from indexer.slicing import SlicingSettings, slice_stretch
+from stdsearch.activity import speech_spans
 from stdsearch.archive.frames import QuantisedFrames, quantise
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.encoder import Frames, SpanEncoder

@@ -126,7 +126,7 @@ class SpeechData:
                 self.by_word[word.text].append((i, (word.tbeg + word.tend) / 2))
 
     def log_prior(self) -> np.ndarray:
-        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; one second more given to each."""
+        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; each given a second more."""
         seconds = np.zeros(len(SYMBOLS))
         for labels, times in zip(self.phones, self.times, strict=True):
             np.add.at(seconds, labels, times[:, 1] - times[:, 0])
