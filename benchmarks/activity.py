@@ -1,10 +1,11 @@
 """How much speech the activity gate keeps and how much else it skips, beside silero-vad where that is installed.
 
-    python benchmarks/activity.py ../shared/speech [--recordings 3] [--seed 0]
+    python benchmarks/activity.py ../shared/speech [--recordings 3] [--seed 2]
 
 Utterances of each corpus are joined with pauses of 0.5 to 4 s into recordings of some 50 s, in very weak white noise,
 then in recorded noise at 20, 10 and 5 dB (speech power within words to noise power). Word times are those of
-alignments.jsonl.
+alignments.jsonl; utterances of the test split are left out.
+The gate's constants were tuned on seeds 0 and 1, which flatter it: report another.
 For the comparison: pip install --no-deps silero-vad onnxruntime. Writes benchmarks/results/activity.json.
 """
 
@@ -29,7 +30,7 @@ FRAME = SAMPLE_RATE // 100
 SNRS = (None, 20, 10, 5)  # dB
 SILERO_BLOCK, SILERO_CONTEXT = 512, 64  # samples
 SILERO_THRESHOLDS = (0.5, 0.15, 0.05)
-PADDING_SECONDS = 0.25  # around what silero-vad takes for speech
+PADDING_SECONDS = 0.3  # around what silero-vad takes for speech, as the gate has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("speech", type=Path, help="directory with manifest.tsv, alignments.jsonl, audio and noise")
     parser.add_argument("--recordings", type=int, default=3, help="of each corpus")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=2)
     arguments = parser.parse_args()
     recordings = list(_recordings(arguments.speech, arguments.recordings, np.random.default_rng(arguments.seed)))
     spans, speed = _run(speech_spans, recordings)
@@ -67,7 +68,7 @@ def _recordings(speech: Path, n_recordings: int, rng: np.random.Generator) -> It
     noises = [read(path) for path in sorted((speech / "noise").glob("*.opus"))]
     corpora: dict[str, list[SourceUtterance]] = {}
     for source in read_table(speech / "manifest.tsv"):
-        if source.utterance in words:
+        if source.utterance in words and source.split != "test":
             corpora.setdefault(str(source.audio.parent.parent), []).append(source)
     for sources in corpora.values():
         for _ in range(n_recordings):

@@ -1,9 +1,10 @@
 """Unknown words from known ones: inflected, prefixed and compound words, pronounced by rule.
 
-Measured on 6000 words of the dictionary, each taken out of it: the rules of `derive` pronounce 90 % of the words they
-apply to as the dictionary does, the predictor of g2p_en, which saw most of them in training, 79 % (phone error rates
-2 and 5 %). Endings for which the predictor does better are left out (er, est, y, ish), and prefixes (mis, pre).
-Of compounds the rule has 55 % right, the predictor 65 %, either 79 %: take both.
+Measured on 6000 words of the dictionary, each taken out of it: the rules of `derive` pronounce 88 % of the 1404 words
+they apply to as the dictionary does, the likeliest guess of g2p_en's predictor 78 % (phone error rates 2 and 5 %). The
+rules were chosen on that dictionary, and the predictor was trained on it. Endings for which the predictor does better
+are left out (er, est, y, ish), and prefixes (mis, pre). Of compounds the rule has 63 % right, the predictor 68 %,
+either 84 %: take both.
 """
 
 from collections.abc import Callable, Iterator
