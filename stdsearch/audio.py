@@ -24,7 +24,7 @@ import soxr
 from stdsearch.errors import StdSearchError
 
 SAMPLE_RATE = 16000  # Hz
-_CHUNK_SECONDS = 10  # decoded and resampled at a time
+_CHUNK_SECONDS = 1  # decoded and resampled at a time; a damaged FLAC is lost from the chunk on that it breaks off in
 _WARM_UP_SECONDS = 1  # decoded before a span and dropped: after a seek MP3 and Vorbis need 0.05 s, soxr less
 _SLACK_SECONDS = 0.01  # times are written to 0.01 s, so a span may end this much after the recording
 _UNKNOWN_BYTES = 0x7FFF0000  # programs that write WAV to a pipe claim at least as many
@@ -47,13 +47,13 @@ class AudioInfo:
 _Decoded = tuple[AudioInfo, Iterator[np.ndarray]]  # chunks (n, channels) float32 at the recording's own rate
 
 
-def probe(path: Path) -> AudioInfo:
+def probe(path: Path | str) -> AudioInfo:
     """What the header of a recording says, without decoding the recording."""
     with _decode(path) as (info, _):
         return info
 
 
-def blocks(path: Path, *, seconds: float) -> Iterator[np.ndarray]:
+def blocks(path: Path | str, *, seconds: float) -> Iterator[np.ndarray]:
     """Consecutive (channels, n) float32 blocks at 16 kHz that concatenate to the whole recording.
 
     Every block but the last lasts `seconds`. Raises StdSearchError if the file is missing, is no audio, holds none,
@@ -78,7 +78,7 @@ def blocks(path: Path, *, seconds: float) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(np.concatenate(held).T)
 
 
-def read(path: Path, *, channel: int = 1, tbeg: float = 0.0, dur: float | None = None) -> np.ndarray:
+def read(path: Path | str, *, channel: int = 1, tbeg: float = 0.0, dur: float | None = None) -> np.ndarray:
     """One channel of a recording, or of its span [tbeg, tbeg + dur), as (n,) float32 at 16 kHz.
 
     Channels count from 1. A span equals that slice of the whole, but what soundfile decodes is sought, not decoded
@@ -108,7 +108,7 @@ def read(path: Path, *, channel: int = 1, tbeg: float = 0.0, dur: float | None =
     return np.concatenate(gathered)[first:last]
 
 
-def write_wav(path: Path, waveform: np.ndarray) -> None:
+def write_wav(path: Path | str, waveform: np.ndarray) -> None:
     """Write (n,) floats in [-1, 1] at 16 kHz as a 16-bit WAV; what is louder is clipped."""
     try:
         soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
@@ -116,7 +116,7 @@ def write_wav(path: Path, waveform: np.ndarray) -> None:
         raise StdSearchError(f"{path}: cannot be written; choose a folder that exists and is yours to write") from error
 
 
-def _at_16_khz(path: Path, from_second: int = 0) -> Iterator[np.ndarray]:
+def _at_16_khz(path: Path | str, from_second: int = 0) -> Iterator[np.ndarray]:
     """Chunks (n, channels) at 16 kHz, from a whole second on, where both rates have a sample and soxr is in phase."""
     n_samples = 0
     with _decode(path, from_second) as (info, chunks):
@@ -133,8 +133,9 @@ def _at_16_khz(path: Path, from_second: int = 0) -> Iterator[np.ndarray]:
         raise StdSearchError(f"{path}: holds no sound after {from_second} s; leave it out, or copy it again")
 
 
-def _decode(path: Path, from_second: int = 0) -> AbstractContextManager[_Decoded]:
+def _decode(path: Path | str, from_second: int = 0) -> AbstractContextManager[_Decoded]:
     """A recording opened by the first decoder that can, soundfile or ffmpeg."""
+    path = Path(path)
     if not path.is_file():
         raise StdSearchError(f"{path}: no such file; check the path")
     if not path.stat().st_size:
@@ -167,7 +168,8 @@ def _decode_with_soundfile(sound: soundfile.SoundFile, from_second: int) -> Iter
             except soundfile.LibsndfileError as error:  # FLAC cut short or damaged
                 complaint = error.error_string
             if complaint or n_frames + rate < _claimed_frames(sound):
-                _log.warning("%s: breaks off after %.1f s %s", sound.name, n_frames / rate, complaint)
+                reason = f" ({complaint.strip(' .')})" if complaint else ""
+                _log.warning("%s: breaks off after %.1f s%s", sound.name, n_frames / rate, reason)
 
         yield AudioInfo(sound.frames / rate, sound.channels, rate), chunks()
 
@@ -181,7 +183,7 @@ def _claimed_frames(sound: soundfile.SoundFile) -> int:
 
 
 @contextmanager
-def _decode_with_ffmpeg(ffmpeg: str, path: Path, from_second: int) -> Iterator[_Decoded]:
+def _decode_with_ffmpeg(ffmpeg: str, path: Path | str, from_second: int) -> Iterator[_Decoded]:
     """What ffmpeg decodes, as an AU stream, the headed format made for pipes: six big-endian words, then samples."""
     command = [ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-i", f"file:{path}"]
     command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
