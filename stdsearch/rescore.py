@@ -5,6 +5,7 @@ around it, a spoken example with the frames around it (DTW), and the exact span 
 are features, for `calibrate` to turn into a probability.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,20 +18,33 @@ from stdsearch.phones import PHONE_INDEX
 
 MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
+LONGEST_EMBEDDED = 20  # phones: training sees no longer terms, and slices hold few
+PHONE_SECONDS = 0.12  # of slow speech
 WORTH = 1.5  # nats by which a frame must be likelier than chance for the alignment to reach out for it
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A spoken example, encoded: its frames, and its embedding (dim,)."""
+    """A spoken example, encoded: its frames, and the embedding (dim,) of all but `beyond` seconds at either end."""
 
     frames: Frames
     embedding: np.ndarray
+    beyond: float = 0.0
+
+
+def middle(phones: Sequence[str]) -> slice:
+    """Which of its phones a term is embedded by: all of them, or of a long term those in the middle.
+
+    >>> middle(["AH"] * 25)
+    slice(2, 22, None)
+    """
+    first = max(0, len(phones) - LONGEST_EMBEDDED) // 2
+    return slice(first, min(len(phones), first + LONGEST_EMBEDDED))
 
 
 @dataclass(frozen=True)
 class Query:
-    """A term made ready: pronunciations with their embeddings (p, dim), and spoken examples; either may be empty."""
+    """A term made ready: pronunciations, embeddings (p, dim) of their middles, spoken examples; not all empty."""
 
     pronunciations: tuple[tuple[str, ...], ...]
     text_embeddings: np.ndarray
@@ -46,6 +60,12 @@ class Query:
         """The mean of the examples' embeddings (dim,), L2-normalised."""
         mean = np.mean([example.embedding for example in self.examples], axis=0)
         return mean / np.linalg.norm(mean)
+
+    @property
+    def beyond(self) -> float:
+        """Seconds that a term longer than a slice may reach out from a candidate to either side."""
+        of_text = (PHONE_SECONDS * (len(phones) - middle(phones).stop) for phones in self.pronunciations)
+        return max([*of_text, *(example.beyond for example in self.examples)])
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -111,13 +131,14 @@ def rescore(
     All: `first`, the cosine of the first pass; `length`, the log of the number of phones, or of ten times the seconds
     of the example.
     Text: `alignment`, the mean over phones of each phone's mean log-likelihood ratio; `weakest`, the least of those
-    means; `posterior`, as alignment with log posteriors; `text`, the cosine of the aligned span; `pace`, its seconds
-    a phone.
-    Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span; `stretch`,
-    the log ratio of its duration to the example's.
-    Borders come from the alignment, else from DTW.
+    means; `posterior`, as alignment with log posteriors; `text`, the cosine of the aligned span, of a long term of its
+    middle; `pace`, the span's seconds a phone.
+    Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span, likewise;
+    `stretch`, the log ratio of its duration to the example's.
+    Borders come from the alignment, else from DTW. A candidate at the edge of a recording that leaves no room for the
+    phones is left out.
     """
-    stretches = _gather(candidates, archive)
+    stretches = _gather(candidates, archive, MARGIN + query.beyond)
     features = {"first": candidates.score}
     if query.examples:
         candidates, heard = _match_examples(query, candidates, stretches, encoder)
@@ -125,17 +146,19 @@ def rescore(
     if query.pronunciations:
         candidates, aligned = _align_text(query, candidates, stretches, encoder)
         features |= aligned
+        fits = np.isfinite(features["alignment"])
+        candidates, features = candidates.take(fits), {name: value[fits] for name, value in features.items()}
     return candidates, features
 
 
-def _gather(candidates: Candidates, archive: ArchiveReader) -> _Stretches:
+def _gather(candidates: Candidates, archive: ArchiveReader, margin: float) -> _Stretches:
     parts, starts = [], []
     for i in range(len(candidates)):
         frames, start = archive.frames(
             int(candidates.recording_id[i]),
             int(candidates.channel[i]),
-            float(candidates.tbeg[i]) - MARGIN,
-            float(candidates.tend[i]) + MARGIN,
+            float(candidates.tbeg[i]) - margin,
+            float(candidates.tend[i]) + margin,
         )
         parts.append(frames)
         starts.append(start)
@@ -154,18 +177,18 @@ def _align_text(
     best: dict[str, np.ndarray] = {}
     for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
         columns = np.array([PHONE_INDEX[phone] for phone in phones])
-        _, begin, ends = align_phones(ratio - WORTH, offsets, columns)
+        score, begin, ends = align_phones(ratio - WORTH, offsets, columns)
         borders = np.concatenate([begin[:, None], ends], axis=1)
-        borders = np.maximum.accumulate(np.maximum(borders, np.arange(len(phones) + 1)), axis=1)  # where nothing fits
-        tbeg, tend = stretches.start + borders[:, 0] * step, stretches.start + borders[:, -1] * step
+        times = stretches.start[:, None] + borders * step
+        tbeg, tend, embedded = times[:, 0], times[:, -1], middle(phones)
         of_phones = _phone_means(ratio, columns, offsets, borders)
         found = {
             "tbeg": tbeg,
             "tend": tend,
-            "alignment": of_phones.mean(axis=1),
+            "alignment": np.where(np.isfinite(score), of_phones.mean(axis=1), -np.inf),
             "weakest": of_phones.min(axis=1),
             "posterior": _phone_means(posteriors, columns, offsets, borders).mean(axis=1),
-            "text": stretches.embed(encoder, tbeg, tend) @ embedding,
+            "text": stretches.embed(encoder, times[:, embedded.start], times[:, embedded.stop]) @ embedding,
             "pace": (tend - tbeg) / len(phones),
             "length": np.full(len(candidates), np.log(len(phones))),
         }
@@ -177,7 +200,7 @@ def _align_text(
 def _phone_means(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """Mean score (n, L) of each phone over the frames that the alignment (n, L + 1) gives it."""
     prefix = np.concatenate([np.zeros((1, len(columns))), scores[:, columns].cumsum(axis=0, dtype=np.float64)])
-    at = np.minimum(offsets[:-1, None] + borders, len(scores))
+    at = offsets[:-1, None] + borders
     which = np.arange(len(columns))
     return (prefix[at[:, 1:], which] - prefix[at[:, :-1], which]) / np.maximum(np.diff(at, axis=1), 1)
 
@@ -192,13 +215,14 @@ def _match_examples(
         costs.append(cost)
         begins.append(begin)
         ends.append(end)
-    nearest = np.argmin(costs, axis=0)[None]
-    tbeg = stretches.start + np.take_along_axis(np.array(begins), nearest, axis=0)[0] * step
-    tend = stretches.start + np.take_along_axis(np.array(ends), nearest, axis=0)[0] * step
+    nearest, every = np.argmin(costs, axis=0), np.arange(len(candidates))
+    tbeg = stretches.start + np.array(begins)[nearest, every] * step
+    tend = stretches.start + np.array(ends)[nearest, every] * step
+    beyond = np.array([example.beyond / example.frames.duration for example in query.examples])[nearest] * (tend - tbeg)
     seconds = float(np.mean([example.frames.duration for example in query.examples]))
     features = {
         "dtw": 1 - np.mean(costs, axis=0),
-        "audio": stretches.embed(encoder, tbeg, tend) @ query.example_embedding,
+        "audio": stretches.embed(encoder, tbeg + beyond, tend - beyond) @ query.example_embedding,
         "stretch": np.log(np.maximum(tend - tbeg, step) / seconds),
         "length": np.full(len(candidates), np.log(10 * seconds)),
     }

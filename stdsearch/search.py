@@ -4,8 +4,8 @@ First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,14 @@ from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
 from stdsearch.phones import PHONE_INDEX, SILENCE
 from stdsearch.pronounce import Pronouncer
-from stdsearch.rescore import Candidates, Example, Query, rescore
+from stdsearch.rescore import Candidates, Example, Query, middle, rescore
 from stdsearch.types import Hit, Spoken, TermHits
 
 SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
 CANDIDATES = 150  # rescored for each term
 CONTEXT = 2.0  # seconds of a recording encoded on either side of an example cut from it
-SHORTEST_EXAMPLE = 0.1  # seconds
+SHORTEST_EXAMPLE, LONGEST_EXAMPLE = 0.1, 30.0  # seconds; DTW of a longer one takes minutes and gigabytes
+SHORTEST_HIT = 0.02  # seconds: a phone posterior
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +98,38 @@ class Archive:
         limit: int | None = None,
         threshold: float = 0.0,
         beta: float = BETA,
+        on_error: Callable[[Request, StdSearchError], None] | None = None,
     ) -> Iterator[TermHits]:
-        """The hits of each request in turn; arguments as in `search`."""
+        """The hits of each request in turn; arguments as in `search`.
+
+        on_error is told of a request that cannot be searched for, which then has no hits; without it, it is raised.
+        """
         recording_ids = self.reader.where(where) if where is not None else None
         for request in requests:
             started = time.perf_counter()
-            query = self.prepare(request)
-            places, features = self.candidates(query, recording_ids)
-            hits = self._hits(query, places, features, beta)
+            hits: list[Hit] = []
+            try:
+                query = self.prepare(request)
+            except StdSearchError as error:
+                if on_error is None:
+                    raise
+                on_error(request, error)
+            else:
+                hits = self._hits(query, *self.candidates(query, recording_ids), beta)
             kept = tuple(hit for hit in hits if hit.score >= threshold)[:limit]
             yield TermHits(request.kwid, request.text, kept, time.perf_counter() - started)
 
     def prepare(self, request: Request) -> Query:
         """The request with its pronunciations and examples embedded."""
         if not request.text.strip() and not request.examples:
-            raise StdSearchError(f"{request.kwid}: nothing to search for; give a text, a spoken example, or both")
+            raise StdSearchError("nothing to search for; give a text, a spoken example, or both")
         pronunciations = tuple(self.pronouncer.pronounce(request.text)) if request.text.strip() else ()
         empty = np.empty((0, self.encoder.settings.dim), np.float32)
         return Query(
             pronunciations,
-            self.encoder.embed_phones(pronunciations) if pronunciations else empty,
+            self.encoder.embed_phones([phones[middle(phones)] for phones in pronunciations])
+            if pronunciations
+            else empty,
             tuple(self._encode(spoken) for spoken in request.examples),
         )
 
@@ -134,7 +147,10 @@ class Archive:
         at = self.reader.segments(ids)
         places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores)
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
-        return rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder)
+        places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder)
+        duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
+        tend = np.minimum(places.tend, duration)  # the last frame may reach out of the recording
+        return replace(places, tbeg=np.minimum(places.tbeg, tend - SHORTEST_HIT), tend=tend), features
 
     def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
         if not len(places):
@@ -161,11 +177,16 @@ class Archive:
     def _encode(self, spoken: Spoken) -> Example:
         """An example encoded in its surroundings, where it has some; else from the first to the last of its phones."""
         path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
+        duration = audio.probe(path).duration
+        lasts = duration if tbeg is None or tend is None else tend - tbeg
+        if lasts > LONGEST_EXAMPLE:
+            raise StdSearchError(
+                f"{path}: the example lasts {lasts:.0f} s; give {LONGEST_EXAMPLE:.0f} s or less, as in FILE@TBEG-TEND"
+            )
         if tbeg is None or tend is None:
             frames = self.encoder.frames(audio.read(path))
             tbeg, tend = self._said(frames, path)
         else:
-            duration = audio.probe(path).duration
             if tend > duration + 0.05:
                 raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
             start = max(0.0, tbeg - CONTEXT)
@@ -173,10 +194,11 @@ class Archive:
             tbeg, tend = tbeg - start, min(tend, duration) - start
         if tend - tbeg < SHORTEST_EXAMPLE:
             raise StdSearchError(f"{path}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
-        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg]), np.array([tend]))
-        first = int(tbeg / frames.frame_seconds)
+        beyond = max(0.0, tend - tbeg - self.reader.settings["slicing"]["longest"]) / 2
+        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg + beyond]), np.array([tend - beyond]))
+        first = int(tbeg / frames.frame_seconds + 1e-6)
         last = max(first + 1, round(tend / frames.frame_seconds))
-        return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding)
+        return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding, beyond)
 
     def _said(self, frames: Frames, path: Path) -> tuple[float, float]:
         """Where the first phone begins and the last one ends, in seconds."""

@@ -1,5 +1,6 @@
 """`stdsearch query`: where terms are said in an archive."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv", "kwslist")
 SHOWN = 20  # hits for each term, where people read them
 CLIP_CONTEXT = 1.0  # seconds of a clip before and after the hit
+SOME_FAILED = 3  # exit code
 
 _file = click.Path(path_type=Path)
 
@@ -57,6 +59,8 @@ def query(
 
     A TERM is a word, a phrase in quotes, or phones as in "/S T AA R/". With --audio, the term is known from how it
     sounds; TERM and --audio together are two kinds of evidence for one term.
+
+    A term of a list that cannot be searched for is reported and gets no hits; exit code 3 says that there were such.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -71,6 +75,12 @@ def query(
     requests, kwlist_name, language = _requests(terms, audios, kwlist, examples)
     if limit is None and format_ != "kwslist":
         limit = SHOWN
+    _check_writable(output, clips)
+    failed: list[str] = []
+
+    def report(request: "Request", error: StdSearchError) -> None:
+        failed.append(request.kwid)
+        click.echo(f"stdsearch: {request.kwid}: {error} (no hits)", err=True)
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         waiting = progress.add_task("Opening the archive", total=None)
@@ -80,18 +90,32 @@ def query(
         set_threads(threads or available_cores())
         opened = Archive.open(archive, lexicon=lexicon)
         progress.update(waiting, description="Searching", total=len(requests))
-        found = opened.search_all(requests, where=where, limit=limit, threshold=threshold)
+        on_error = report if kwlist or examples else None
+        found = opened.search_all(requests, where=where, limit=limit, threshold=threshold, on_error=on_error)
         results = list(progress.track(found, task_id=waiting))
-        if clips:
-            progress.update(waiting, description="Cutting clips", completed=0)
-            for result in progress.track(results, task_id=waiting):
-                _cut_clips(opened, result, clips)
 
     if format_ == "table":
         _print_table(results)
     else:
         header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
+    if clips:
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+            for result in progress.track(results, description="Cutting clips"):
+                _cut_clips(opened, result, clips)
+    if failed:
+        click.get_current_context().exit(SOME_FAILED)
+
+
+def _check_writable(output: Path | None, clips: Path | None) -> None:
+    """Raise StdSearchError before a long search if what it finds could not be written; makes the folder of clips."""
+    if output and (output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK)):
+        raise StdSearchError(f"{output}: cannot be written; choose a folder that exists and is yours to write")
+    if clips:
+        try:
+            clips.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StdSearchError(f"{clips}: cannot be made ({error.strerror}); name another --clips") from None
 
 
 def _requests(
@@ -176,10 +200,6 @@ def _cut_clips(archive: "Archive", result: TermHits, folder: Path) -> None:
     """DIR/TERM-001-RECORDING-TBEG.wav and so on, in the order of the hits."""
     from stdsearch import audio
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StdSearchError(f"{folder}: cannot be made ({error.strerror}); name another --clips") from None
     sources = {recording.path: Path(recording.source) for recording in archive.reader.recordings.values()}
     for rank, hit in enumerate(result.hits, start=1):
         source = sources[hit.recording]
@@ -187,6 +207,7 @@ def _cut_clips(archive: "Archive", result: TermHits, folder: Path) -> None:
             raise StdSearchError(f"{source}: is gone since it was indexed, so no clip can be cut; bring it back")
         begin = max(0.0, hit.tbeg - CLIP_CONTEXT)
         end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CLIP_CONTEXT)
-        name = re.sub(r"[^\w.-]+", "_", f"{result.term or result.kwid}-{rank:03d}-{hit.recording}-{hit.tbeg:.2f}")
+        term, recording = (result.term or result.kwid)[:60], hit.recording[-60:]  # a name has 255 bytes
+        name = re.sub(r"[^\w.-]+", "_", f"{term}-{rank:03d}-{recording}-{hit.tbeg:.2f}")
         clip = audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)
         audio.write_wav(folder / f"{name}.wav", clip)

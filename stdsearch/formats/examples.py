@@ -17,23 +17,26 @@ def read_examples(path: Path) -> dict[str, tuple[Spoken, ...]]:
     Raises StdSearchError if the file is unreadable, lacks a column, holds no example or names audio that is not there.
     """
     spoken: dict[str, list[Spoken]] = {}
-    with open_lines(path) as lines:
-        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for row in rows:
-            place = f"{path}:{rows.line_num}"
-            try:
-                kwid, audio = row["kwid"], Path(row["audio"])
-                tbeg, dur = float(row["tbeg"]), float(row["dur"])
-            except (KeyError, TypeError, ValueError):
-                raise StdSearchError(
-                    f"{place}: wants kwid, audio, tbeg and dur in columns parted by tabs and named in the first line"
-                ) from None
-            if not (0 <= tbeg < float("inf") and 0 < dur < float("inf")):
-                raise StdSearchError(f"{place}: tbeg {tbeg} and dur {dur} are no span; times are in seconds")
-            folders = [folder for folder in Path(path).resolve().parents if (folder / audio).exists()]
-            if not folders:
-                raise StdSearchError(f"{place}: {audio} is neither beside the table nor below a folder above it")
-            spoken.setdefault(kwid, []).append(Spoken(folders[0] / audio, tbeg, tbeg + dur))
+    try:
+        with open_lines(path) as lines:
+            rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+            for row in rows:
+                place = f"{path}:{rows.line_num}"
+                try:
+                    kwid, audio = row["kwid"], Path(row["audio"])
+                    tbeg, dur = float(row["tbeg"]), float(row["dur"])
+                except (KeyError, TypeError, ValueError):
+                    raise StdSearchError(
+                        f"{place}: wants kwid, audio, tbeg and dur in columns parted by tabs, named in the first line"
+                    ) from None
+                if not (0 <= tbeg < float("inf") and 0 < dur < float("inf")):
+                    raise StdSearchError(f"{place}: tbeg {tbeg} and dur {dur} are no span; times are in seconds")
+                folders = [folder for folder in Path(path).resolve().parents if (folder / audio).exists()]
+                if not folders:
+                    raise StdSearchError(f"{place}: {audio} is neither beside the table nor below a folder above it")
+                spoken.setdefault(kwid, []).append(Spoken(folders[0] / audio, tbeg, tbeg + dur))
+    except csv.Error as error:
+        raise StdSearchError(f"{path}: is no table ({error}); give tab-separated columns") from None
     if not spoken:
         raise StdSearchError(f"{path}: holds no example; it wants the columns kwid, audio, tbeg and dur")
     return {kwid: tuple(examples) for kwid, examples in spoken.items()}

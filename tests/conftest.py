@@ -1,0 +1,88 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from indexer.build import build_archive
+from indexer.metadata import read_metadata
+from indexer.slicing import SlicingSettings
+from indexer.sources import find_sources
+from stdsearch.audio import SAMPLE_RATE, write_wav
+from stdsearch.encoder import EncoderSettings, SpanEncoder, load_encoder, save_encoder
+from stdsearch.search import Archive
+
+hypothesis.settings.register_profile("patient", deadline=None)  # how long a disk or a compiler takes says nothing
+hypothesis.settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder with random weights, the same in every run."""
+    torch.manual_seed(0)
+    tiny = EncoderSettings(
+        channels=16, dilations=(1, 2), hidden=8, parts=2, dim=8, head=16, text_channels=8, text_blocks=1
+    )
+    path = tmp_path_factory.mktemp("encoder") / "tiny.safetensors"
+    save_encoder(SpanEncoder(tiny), path, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_file: Path) -> SpanEncoder:
+    return load_encoder(encoder_file)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recording of so many seconds below tmp_path / "audio": noise that comes and goes like syllables."""
+
+    def write(name: str, seconds: float, *, seed: int = 0) -> Path:
+        path = tmp_path / "audio" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        n = round(seconds * SAMPLE_RATE)
+        noise = np.random.default_rng(seed).normal(size=n)
+        write_wav(path, 0.1 * noise * np.sin(np.arange(n) * 8 / SAMPLE_RATE) ** 2)
+        return path
+
+    return write
+
+
+def babble(seconds: float, seed: int) -> np.ndarray:
+    """Sounds of three random tones, 0.1 s each, so that no place sounds like another: (n,) at 16 kHz."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    hertz = np.exp(random.uniform(np.log(150), np.log(6000), (int(10 * seconds) + 1, 3)))
+    tones = np.sin(2 * np.pi * hertz[(10 * time).astype(int)] * time[:, None]).sum(axis=1)
+    return 0.1 * tones + random.normal(0, 0.01, len(time))
+
+
+@pytest.fixture(scope="session")
+def archive_folder(tmp_path_factory: pytest.TempPathFactory, encoder_file: Path, encoder: SpanEncoder) -> Path:
+    """An archive of eleven seconds in four recordings, in "archive", and what it was made from, in "audio"."""
+    folder = tmp_path_factory.mktemp("indexed")
+    audio = folder / "audio"
+    (audio / "news").mkdir(parents=True)
+    write_wav(audio / "news" / "long.wav", babble(3, seed=1))
+    write_wav(audio / "odd.wav", babble(2.405, seed=2))
+    write_wav(audio / "short.wav", babble(0.25, seed=3))
+    soundfile.write(audio / "two.wav", np.stack([babble(2.6, seed=4), babble(2.6, seed=5)], axis=1), SAMPLE_RATE)
+    (folder / "years.csv").write_text("file,year\nlong,1950\nodd,1960\nshort,1970\ntwo,1980\n")
+    sources = find_sources([audio])
+    build_archive(
+        sources,
+        folder / "archive",
+        encoder,
+        encoder_file=encoder_file,
+        settings=SlicingSettings(speech_only=False),
+        metadata=read_metadata(folder / "years.csv", [source.path for source in sources]),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archive(archive_folder: Path) -> Archive:
+    return Archive.open(archive_folder / "archive")

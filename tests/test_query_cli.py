@@ -1,0 +1,274 @@
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from indexer.build import build_archive
+from indexer.slicing import SlicingSettings
+from indexer.sources import find_sources
+from stdsearch.archive import open_archive
+from stdsearch.audio import SAMPLE_RATE, write_wav
+from stdsearch.cli.query import query
+from stdsearch.encoder import SpanEncoder
+from stdsearch.errors import StdSearchError
+from stdsearch.formats.hits import read_hits
+
+KWLIST = """<kwlist ecf_filename="ecf.xml" language="english" encoding="UTF-8" compareNormalize="lowercase" version="1">
+<kw kwid="KW-1"><kwtext>evening</kwtext></kw><kw kwid="KW-2"><kwtext>{second}</kwtext></kw></kwlist>"""
+
+
+@pytest.fixture
+def run(archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Queries the archive from tmp_path, with the recordings that it was made from in "audio"."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audio").symlink_to(archive_folder / "audio")
+
+    def invoke(*arguments: object) -> Result:
+        standard = [archive_folder / "archive", "--threads", 1]
+        return CliRunner().invoke(query, [str(argument) for argument in (*standard, *arguments)])
+
+    return invoke
+
+
+Run = Callable[..., Result]
+
+
+def lines(result: Result) -> list[list[str]]:
+    """The hits in a pipe, a list of cells each."""
+    assert result.exit_code == 0, result.output
+    head, *rest = result.stdout.splitlines()
+    assert head == "kwid\tterm\trecording\tchannel\ttbeg\tdur\tscore\tdecision"
+    return [line.split("\t") for line in rest]
+
+
+def test_a_pipe_gets_a_line_a_hit(run: Run) -> None:
+    result = run("evening", "star")
+    hits = lines(result)
+    assert not result.stderr
+    assert [(kwid, term) for kwid, term, *_ in hits] == [("KW-1", "evening")] * 20 + [("KW-2", "star")] * 20
+    for _, _, recording, channel, tbeg, dur, score, decision in hits:
+        assert recording in ("news/long.wav", "odd.wav", "short.wav", "two.wav")
+        assert channel in ("1", "2")
+        assert re.fullmatch(r"\d+\.\d{3} \d+\.\d{3} [01]\.\d{6}", f"{tbeg} {dur} {score}")
+        assert decision in ("YES", "NO")
+
+
+def test_json_is_as_documented(run: Run) -> None:
+    result = run("evening", "star", "--format", "json", "--limit", 3)
+    assert result.exit_code == 0
+    first, second = json.loads(result.stdout)
+    assert list(first) == ["kwid", "term", "search_seconds", "hits"]
+    assert (first["kwid"], first["term"], second["kwid"], second["term"]) == ("KW-1", "evening", "KW-2", "star")
+    assert len(first["hits"]) == len(second["hits"]) == 3
+    hit = first["hits"][0]
+    kinds = {"recording": str, "channel": int, "tbeg": float, "dur": float, "score": float, "decision": bool}
+    assert {name: type(value) for name, value in hit.items()} == kinds
+
+
+def test_csv_says_the_same_as_json(run: Run) -> None:
+    (term,) = json.loads(run("evening", "--format", "json").stdout)
+    rows = list(csv.DictReader(run("evening", "--format", "csv").stdout.splitlines()))
+    assert [(row["recording"], float(row["score"])) for row in rows] == [
+        (hit["recording"], hit["score"]) for hit in term["hits"]
+    ]
+
+
+def test_a_kwslist_holds_all_hits_by_base_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kwlist.xml").write_text(KWLIST.format(second="star"))
+    result = run("--kwlist", "kwlist.xml", "--output", "hits.xml")
+    assert (result.exit_code, result.output) == (0, "")
+    terms, header = read_hits(tmp_path / "hits.xml", "kwslist")
+    assert (header["kwlist_filename"], header["language"]) == ("kwlist.xml", "english")
+    assert [term.kwid for term in terms] == ["KW-1", "KW-2"]
+    assert all(len(term.hits) > 20 for term in terms)
+    assert {hit.recording for hit in terms[0].hits} == {"long", "odd", "short", "two"}
+
+
+def test_examples_give_the_terms_of_a_kwlist_their_sound(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kwlist.xml").write_text(KWLIST.format(second="star"))
+    (tmp_path / "examples.tsv").write_text(
+        "kwid\taudio\ttbeg\tdur\tterm\nKW-2\taudio/odd.wav\t0.4\t0.32\tstar\nKW-2\taudio/odd.wav\t0.4\t0.36\tstar\n"
+    )
+    alone = lines(run("--examples", "examples.tsv"))
+    assert {(kwid, term) for kwid, term, *_ in alone} == {("KW-2", "")}
+    assert alone[0][2] == "odd.wav"
+    both = lines(run("--kwlist", "kwlist.xml", "--examples", "examples.tsv"))
+    text = lines(run("--kwlist", "kwlist.xml"))
+    assert [cells for cells in both if cells[0] == "KW-1"] == [cells for cells in text if cells[0] == "KW-1"]
+    assert [cells for cells in both if cells[0] == "KW-2"] != [cells for cells in text if cells[0] == "KW-2"]
+
+
+def test_audio_is_an_example_with_or_without_a_text(run: Run) -> None:
+    example = ("--audio", "audio/odd.wav@0.4-0.72")
+    alone = lines(run(*example))
+    assert alone[0][:6] == ["KW-1", "", "odd.wav", "1", "0.400", "0.320"]
+    assert lines(run("", *example)) == alone
+    both = lines(run("evening", *example))
+    assert both[0][1] == "evening"
+    assert both != alone
+    assert lines(run(*example, "--audio", "audio/news/long.wav@1.2-1.64")) != alone
+
+
+def test_a_lexicon_says_how_words_are_pronounced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("evening S T AA R\n")
+    with_lexicon = lines(run("evening", "--lexicon", "lexicon.txt"))
+    assert [cells[2:] for cells in with_lexicon] == [cells[2:] for cells in lines(run("/S T AA R/"))]
+
+
+def test_options_choose_among_the_hits(run: Run) -> None:
+    hits = lines(run("evening", "--limit", 1000))
+    assert len(hits) > 20
+    assert lines(run("evening")) == hits[:20]
+    score = hits[4][6]
+    assert lines(run("evening", "--threshold", score)) == [cells for cells in hits if cells[6] >= score][:20]
+    where = lines(run("evening", "--where", "year = 1960", "--limit", 1000))
+    assert {cells[2] for cells in where} == {"odd.wav"}
+
+
+def test_no_hits_are_an_answer(run: Run) -> None:
+    nothing = ("evening", "--threshold", 1)
+    assert lines(run(*nothing)) == []
+    (term,) = json.loads(run(*nothing, "--format", "json").stdout)
+    assert term["hits"] == []
+    assert "<kw " not in run(*nothing, "--format", "kwslist").stdout
+
+
+def test_clips_hold_each_hit_with_a_second_around_it(run: Run, tmp_path: Path) -> None:
+    hits = lines(run("evening", "/S T AA R/", "--limit", 2, "--clips", "new/clips"))
+    clips = sorted((tmp_path / "new" / "clips").iterdir())
+    assert len(clips) == len(hits) == 4
+    seconds = {"news/long.wav": 3.0, "odd.wav": 2.405, "short.wav": 0.25, "two.wav": 2.6}
+    for _, term, recording, _, tbeg, dur, *_ in hits:
+        stem = re.sub(r"[^\w.-]+", "_", f"-{recording}-{float(tbeg):.2f}.wav")
+        (clip,) = (clip for clip in clips if clip.name.endswith(stem) and clip.name[:3] in (term[:3], "_S_"))
+        begin, end = max(0, float(tbeg) - 1), min(seconds[recording], float(tbeg) + float(dur) + 1)
+        info = soundfile.info(clip)
+        assert (info.samplerate, info.channels) == (SAMPLE_RATE, 1)
+        assert info.duration == pytest.approx(end - begin, abs=1e-3)
+
+
+def test_a_clip_of_a_long_term_gets_a_name_that_a_disk_takes(run: Run, tmp_path: Path) -> None:
+    result = run(f"/{'S T AA R ' * 40}/", "--limit", 1, "--clips", "clips")
+    assert result.exit_code == 0
+    assert len(list((tmp_path / "clips").iterdir())) == len(lines(result))
+
+
+@pytest.mark.parametrize("output", ["hits.json", "hits.csv", "hits.xml", "hits.json.gz"])
+def test_the_name_of_the_output_tells_its_format(run: Run, tmp_path: Path, output: str) -> None:
+    assert run("evening", "--output", output).output == ""
+    format_ = {".csv": "csv", ".xml": "kwslist"}.get(Path(output).suffix, "json")
+    terms, _ = read_hits(tmp_path / output, format_)
+    assert terms[0].kwid == "KW-1"
+    assert terms[0].hits
+
+
+def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kwlist.xml").write_text(KWLIST.format(second="日本"))
+    result = run("--kwlist", "kwlist.xml", "--output", "hits.json")
+    assert result.exit_code == 3
+    (told,) = result.stderr.splitlines()
+    assert told.startswith("stdsearch: KW-2: 日本: '日' cannot be pronounced")
+    assert told.endswith("(no hits)")
+    first, second = json.loads((tmp_path / "hits.json").read_text())
+    assert first["hits"]
+    assert second["hits"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([""], "nothing to search for"),
+        (["..."], "holds no word"),
+        (["日本"], "'日' cannot be pronounced"),
+        (["/S T XX/"], "use the 39 phones"),
+        (["star", "--where", "decade = 3"], "no column 'decade'; the columns are"),
+        (["star", "--where", "year ="], "the columns are"),
+        (["star", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["--audio", "nowhere.wav"], "nowhere.wav: no such file"),
+        (["--audio", "empty.wav"], "empty.wav: is empty"),
+        (["--audio", "text.wav"], "text.wav: no audio"),
+        (["--audio", "text.wav@later"], "after the @ goes TBEG-TEND"),
+        (["--audio", "audio/odd.wav@1-9"], "1-9 s is not inside it; it lasts 2.40 s"),
+        (["--audio", "audio/odd.wav@1-1.01"], "lasts 0.01 s; give 0.1 s or more"),
+        (["--audio", "minute.wav"], "minute.wav: the example lasts 60 s; give 30 s or less, as in FILE@TBEG-TEND"),
+        (["--kwlist", "nowhere.xml"], "nowhere.xml: cannot be read"),
+        (["--kwlist", "text.wav"], "text.wav:1: "),
+        (["--kwlist", "torn.xml"], "torn.xml:"),
+        (["--examples", "text.wav"], "text.wav: holds no example"),
+        (["--examples", "columns.tsv"], "columns.tsv:2: wants kwid, audio, tbeg and dur"),
+        (["--kwlist", "kwlist.xml", "--examples", "examples.tsv"], "examples.tsv: KW-9 is no kwid of kwlist.xml"),
+        (["star", "--output", "nowhere/hits.json"], "nowhere/hits.json: cannot be written"),
+        (["star", "--output", "folder.json"], "folder.json: cannot be written"),
+        (["star", "--output", "hits"], "does not tell the format"),
+        (["star", "--clips", "text.wav"], "text.wav: cannot be made"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(run: Run, tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no sound at all")
+    write_wav(tmp_path / "minute.wav", np.zeros(60 * SAMPLE_RATE))
+    (tmp_path / "kwlist.xml").write_text(KWLIST.format(second="star"))
+    (tmp_path / "torn.xml").write_text(KWLIST[:150])
+    (tmp_path / "columns.tsv").write_text("kwid\taudio\nKW-1\taudio/odd.wav\n")
+    (tmp_path / "examples.tsv").write_text("kwid\taudio\ttbeg\tdur\nKW-9\taudio/odd.wav\t0.4\t0.32\n")
+    (tmp_path / "folder.json").mkdir()
+    result = run(*arguments)
+    assert isinstance(result.exception, StdSearchError)
+    assert complaint in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "nothing to search for: give a TERM"),
+        (["one", "two", "--audio", "a.wav"], "--audio is of one term"),
+        (["star", "--kwlist", "kwlist.xml"], "give either TERM and --audio, or --kwlist"),
+        (["star", "--limit", "0"], "--limit"),
+        (["star", "--threshold", "2"], "--threshold"),
+        (["star", "--format", "table", "--output", "hits.json"], "a table is for the screen"),
+        (["star", "--output", "hits.srt"], "query writes table, json, csv, kwslist"),
+    ],
+)
+def test_wrong_usage_is_told(run: Run, arguments: list[str], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+def test_hits_are_not_lost_with_a_recording_that_is_gone(run: Run, archive_folder: Path, tmp_path: Path) -> None:
+    moved = archive_folder / "moved"
+    (archive_folder / "audio").rename(moved)
+    try:
+        result = run("evening", "--limit", 1, "--clips", "clips")
+    finally:
+        moved.rename(archive_folder / "audio")
+    assert len(result.stdout.splitlines()) == 2
+    assert isinstance(result.exception, StdSearchError)
+    assert "is gone since it was indexed" in str(result.exception)
+
+
+def test_there_is_no_archive(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stdsearch", "query", "nowhere", "star"]
+    told = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
+    assert told.returncode == 1
+    (line,) = told.stderr.splitlines()
+    assert line.startswith("stdsearch: nowhere")
+
+
+def test_an_archive_of_no_segments_has_no_hits(tmp_path: Path, encoder: SpanEncoder, encoder_file: Path) -> None:
+    write_wav(tmp_path / "brief.wav", np.full(800, 0.1))
+    sources = find_sources([tmp_path / "brief.wav"])
+    build_archive(sources, tmp_path / "archive", encoder, encoder_file=encoder_file, settings=SlicingSettings())
+    assert open_archive(tmp_path / "archive").n_segments == 0
+    assert lines(CliRunner().invoke(query, [str(tmp_path / "archive"), "star", "--threads", "1"])) == []

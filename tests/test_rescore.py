@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+from stdsearch.align import align_phones, subsequence_dtw
+from stdsearch.encoder import Frames
+from stdsearch.phones import PHONE_INDEX
+from stdsearch.rescore import MARGIN, SCORE_RANGE, WORTH, Candidates, Example, Query, middle, rescore
+from stdsearch.search import Archive
+
+# In the catalog's order: news/long.wav (3 s), odd.wav (2.405 s), short.wav (0.25 s), two.wav (two channels, 2.6 s).
+PLACES = Candidates(
+    recording_id=np.array([0, 3, 1, 0]),
+    channel=np.array([1, 2, 1, 1]),
+    tbeg=np.array([1.2, 0.0, 1.8, 2.4]),
+    tend=np.array([1.64, 0.44, 2.4, 2.72]),
+    score=np.array([0.9, 0.7, 0.6, 0.5], np.float32),
+)
+STAR, LONG = ("S", "T", "AA", "R"), ("B", "AH", "T") * 10
+
+
+def text_query(archive: Archive, *pronunciations: tuple[str, ...]) -> Query:
+    return Query(pronunciations, archive.encoder.embed_phones([p[middle(p)] for p in pronunciations]), ())
+
+
+def example(archive: Archive, tbeg: float, tend: float, beyond: float = 0.0) -> Example:
+    """A span of news/long.wav, as the archive has it."""
+    frames, _ = archive.reader.frames(0, 1, tbeg, tend)
+    (embedding,) = archive.encoder.embed_spans(frames, np.array([beyond]), np.array([tend - tbeg - beyond]))
+    return Example(frames, embedding, beyond)
+
+
+def span_embedding(archive: Archive, i: int, tbeg: float, tend: float) -> np.ndarray:
+    """The embedding of a span of candidate i's recording, of which all frames are looked at."""
+    frames, start = archive.reader.frames(int(PLACES.recording_id[i]), int(PLACES.channel[i]), 0.0, 99.0)
+    assert start == 0.0
+    (embedding,) = archive.encoder.embed_spans(frames, np.array([tbeg]), np.array([tend]))
+    return embedding
+
+
+def around(archive: Archive, i: int, margin: float) -> tuple[Frames, float]:
+    return archive.reader.frames(
+        int(PLACES.recording_id[i]), int(PLACES.channel[i]), PLACES.tbeg[i] - margin, PLACES.tend[i] + margin
+    )
+
+
+@pytest.mark.parametrize("phones", [STAR, LONG])
+def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phones: tuple[str, ...]) -> None:
+    """The definition: one candidate after the other, one phone after the other."""
+    query = text_query(archive, phones)
+    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    columns = np.array([PHONE_INDEX[phone] for phone in phones])
+    for i in range(len(PLACES)):
+        frames, start = around(archive, i, MARGIN + query.beyond)
+        posteriors = archive.encoder.phone_log_posteriors(frames)
+        ratio = np.clip(posteriors - archive.encoder.log_prior.numpy(), *SCORE_RANGE)
+        _, begin, ends = align_phones(ratio - WORTH, np.array([0, len(ratio)]), columns)
+        borders = [int(begin[0]), *map(int, ends[0])]
+        spans = list(zip(borders, borders[1:], columns, strict=False))
+        assert (found.tbeg[i], found.tend[i]) == pytest.approx((start + 0.02 * borders[0], start + 0.02 * borders[-1]))
+        means = [ratio[first:last, column].mean() for first, last, column in spans]
+        assert features["alignment"][i] == pytest.approx(np.mean(means), abs=1e-4)
+        assert features["weakest"][i] == pytest.approx(np.min(means), abs=1e-4)
+        of_posteriors = [posteriors[first:last, column].mean() for first, last, column in spans]
+        assert features["posterior"][i] == pytest.approx(np.mean(of_posteriors), abs=1e-4)
+        assert features["pace"][i] == pytest.approx((found.tend[i] - found.tbeg[i]) / len(phones))
+        embedded = middle(phones)
+        tbeg, tend = (start + 0.02 * borders[at] for at in (embedded.start, embedded.stop))
+        cosine = span_embedding(archive, i, tbeg, tend) @ query.text_embeddings[0]
+        assert features["text"][i] == pytest.approx(cosine, abs=1e-4)
+    assert features["length"] == pytest.approx(np.log(len(phones)))
+    assert features["first"].tolist() == PLACES.score.tolist()
+
+
+def test_of_several_pronunciations_the_one_that_aligns_best_counts(archive: Archive) -> None:
+    both, features = rescore(text_query(archive, STAR, ("AH",)), PLACES, archive.reader, archive.encoder)
+    apart = [rescore(text_query(archive, p), PLACES, archive.reader, archive.encoder) for p in (STAR, ("AH",))]
+    for i in range(len(PLACES)):
+        places, alone = max(apart, key=lambda one: one[1]["alignment"][i])
+        assert {name: value[i] for name, value in features.items()} == pytest.approx(
+            {name: value[i] for name, value in alone.items()}
+        )
+        assert (both.tbeg[i], both.tend[i]) == (places.tbeg[i], places.tend[i])
+
+
+@pytest.mark.parametrize("beyond", [0.0, 0.4])
+def test_example_features_are_those_of_each_candidate_alone(archive: Archive, beyond: float) -> None:
+    examples = (example(archive, 1.2, 1.64), example(archive, 0.4, 0.8 + 2 * beyond, beyond))
+    query = Query((), np.empty((0, 8), np.float32), examples)
+    assert query.beyond == beyond
+    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    mean = examples[0].embedding + examples[1].embedding
+    mean /= np.linalg.norm(mean)
+    seconds = (examples[0].frames.duration + examples[1].frames.duration) / 2
+    for i in range(len(PLACES)):
+        frames, start = around(archive, i, MARGIN + beyond)
+        x = unit(frames.hidden[:, :-1])
+        matches = [subsequence_dtw(unit(e.frames.hidden[:, :-1]), x, np.array([0, len(x)])) for e in examples]
+        costs = [float(cost[0]) for cost, _, _ in matches]
+        assert features["dtw"][i] == pytest.approx(1 - np.mean(costs), abs=1e-5)
+        which = int(np.argmin(costs))
+        _, (begin,), (end,) = matches[which]
+        tbeg, tend = start + 0.04 * begin, start + 0.04 * end
+        assert (found.tbeg[i], found.tend[i]) == pytest.approx((tbeg, tend))
+        assert features["stretch"][i] == pytest.approx(np.log((tend - tbeg) / seconds))
+        left = examples[which].beyond / examples[which].frames.duration * (tend - tbeg)
+        cosine = span_embedding(archive, i, tbeg + left, tend - left) @ mean
+        assert features["audio"][i] == pytest.approx(cosine, abs=1e-4)
+    assert features["length"] == pytest.approx(np.log(10 * seconds))
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
+
+
+def test_an_example_matches_its_own_place_without_cost(archive: Archive) -> None:
+    query = Query((), np.empty((0, 8), np.float32), (example(archive, 1.2, 1.64),))
+    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    assert features["dtw"][0] == pytest.approx(1, abs=1e-5)
+    assert features["audio"][0] == pytest.approx(1, abs=1e-5)
+    assert features["stretch"][0] == pytest.approx(0, abs=1e-5)
+    assert (found.tbeg[0], found.tend[0]) == pytest.approx((1.2, 1.64))
+
+
+def test_text_and_example_give_both_kinds_of_features_and_the_borders_of_the_text(archive: Archive) -> None:
+    text = text_query(archive, STAR)
+    both = Query(text.pronunciations, text.text_embeddings, (example(archive, 1.2, 1.64),))
+    places, features = rescore(both, PLACES, archive.reader, archive.encoder)
+    aligned, of_text = rescore(text, PLACES, archive.reader, archive.encoder)
+    assert places.tbeg.tolist() == aligned.tbeg.tolist()
+    assert features.keys() == of_text.keys() | {"dtw", "audio", "stretch"}
+    assert features["length"].tolist() == of_text["length"].tolist()
+
+
+def test_what_leaves_no_room_for_the_phones_is_left_out(archive: Archive) -> None:
+    short = Candidates(
+        np.array([2, 0]), np.array([1, 1]), np.array([0.0, 1.0]), np.array([0.2, 1.2]), np.array([0.9, 0.8], np.float32)
+    )
+    found, features = rescore(text_query(archive, LONG), short, archive.reader, archive.encoder)
+    assert found.recording_id.tolist() == [0]
+    assert {len(value) for value in features.values()} == {1}
+    found, features = rescore(text_query(archive, LONG, STAR), short, archive.reader, archive.encoder)
+    assert found.recording_id.tolist() == [2, 0]
+    assert np.isfinite(np.stack(list(features.values()))).all()
+
+
+def test_the_middle_of_a_long_term_is_embedded() -> None:
+    assert STAR[middle(STAR)] == STAR
+    phones = [str(i) for i in range(33)]
+    assert phones[middle(phones)] == phones[6:26]

@@ -1,0 +1,228 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stdsearch.audio import read, write_wav
+from stdsearch.encoder import Frames, load_encoder, save_encoder
+from stdsearch.errors import StdSearchError
+from stdsearch.search import CANDIDATES, SEGMENTS, Archive, Request
+from stdsearch.types import Hit, Spoken
+
+TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
+
+
+def times(hit: Hit) -> tuple[float, float]:
+    return hit.tbeg, hit.tbeg + hit.dur
+
+
+# Slices lie on the grid of frames. A whole recording is read around each example, so that its frames are the archive's.
+@pytest.mark.parametrize(
+    ("recording", "tbeg", "tend"),
+    [("news/long.wav", 1.2, 1.64), ("news/long.wav", 0.96, 2.56), ("odd.wav", 0.4, 0.72), ("short.wav", 0.0, 0.2)],
+)
+def test_an_example_finds_the_place_that_it_was_cut_from(
+    archive: Archive, archive_folder: Path, recording: str, tbeg: float, tend: float
+) -> None:
+    best = archive.search(examples=[Spoken(archive_folder / "audio" / recording, tbeg, tend)]).hits[0]
+    assert (best.recording, best.channel) == (recording, 1)
+    assert times(best) == pytest.approx((tbeg, tend), abs=1e-3)
+
+
+def test_an_example_of_the_second_channel_is_found_there(
+    archive: Archive, archive_folder: Path, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "second.wav", read(archive_folder / "audio" / "two.wav", channel=2))
+    best = archive.search(examples=[f"{tmp_path / 'second.wav'}@0.8-1.24"]).hits[0]
+    assert (best.recording, best.channel) == ("two.wav", 2)
+    assert times(best) == pytest.approx((0.8, 1.24), abs=1e-3)
+
+
+def test_an_example_longer_than_any_slice_is_found_whole(archive: Archive, archive_folder: Path) -> None:
+    assert archive.reader.settings["slicing"]["longest"] == 1.6
+    example = Spoken(archive_folder / "audio" / "news" / "long.wav", 0.56, 2.96)
+    assert archive.prepare(Request("KW-1", examples=(example,))).beyond == pytest.approx(0.4)
+    best = archive.search(examples=[example]).hits[0]
+    assert best.recording == "news/long.wav"
+    assert times(best) == pytest.approx((0.56, 2.96), abs=1e-3)
+
+
+def test_several_examples_of_one_place_find_it(archive: Archive, archive_folder: Path) -> None:
+    path = archive_folder / "audio" / "odd.wav"
+    best = archive.search(examples=[Spoken(path, 0.4, 0.72), Spoken(path, 0.44, 0.72)]).hits[0]
+    assert best.recording == "odd.wav"
+    assert 0.36 <= best.tbeg <= 0.44
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_hits_of_a_text_are_sound(archive: Archive, text: str) -> None:
+    result = archive.search(text, kwid="KW-7")
+    assert (result.kwid, result.term) == ("KW-7", text)
+    assert result.search_seconds > 0
+    assert result.hits
+    scores = [hit.score for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 <= scores[-1] <= scores[0] <= 1
+    recordings = {recording.path: recording for recording in archive.reader.recordings.values()}
+    for hit in result.hits:
+        assert 1 <= hit.channel <= recordings[hit.recording].channels
+        assert 0 <= hit.tbeg < times(hit)[1] <= recordings[hit.recording].duration + 1e-6
+    assert not overlapping(result.hits)
+
+
+def overlapping(hits: tuple[Hit, ...]) -> list[tuple[Hit, Hit]]:
+    """Pairs of which one has its midpoint inside the other."""
+
+    def holds(outer: Hit, inner: Hit) -> bool:
+        begin, end = times(outer)
+        return begin + 1e-6 < sum(times(inner)) / 2 < end - 1e-6
+
+    pairs = [(a, b) for a in hits for b in hits if a is not b and (a.recording, a.channel) == (b.recording, b.channel)]
+    return [(a, b) for a, b in pairs if holds(a, b)]
+
+
+def test_both_channels_of_a_recording_are_searched(archive: Archive) -> None:
+    assert {hit.channel for hit in archive.search("evening").hits if hit.recording == "two.wav"} == {1, 2}
+
+
+def test_a_term_of_more_phones_than_a_recording_has_room_for_is_not_found_in_it(archive: Archive) -> None:
+    """0.25 s are 14 stretches of 20 ms."""
+    for n_phones, found in ((14, True), (15, False)):
+        hits = archive.search(f"/{'AH ' * n_phones}/").hits
+        assert ("short.wav" in {hit.recording for hit in hits}) == found
+        assert hits
+
+
+def test_a_phrase_longer_than_any_segment_may_be_found_as_long_as_it_is(archive: Archive) -> None:
+    """Forty phones of 80 ms: twenty are embedded, and there is room for ten more on either side."""
+    query = archive.prepare(Request("KW-1", f"/{'S T AA R ' * 10}/"))
+    assert query.beyond == pytest.approx(1.2)
+    assert np.array_equal(query.text_embeddings, archive.encoder.embed_phones([("AA", "R", "S", "T") * 5]))
+    for hit in archive.search(f"/{'S T AA R ' * 10}/").hits:
+        assert hit.dur >= 40 * 0.02 - 1e-6
+
+
+def test_limit_and_threshold_leave_out_the_worst(archive: Archive) -> None:
+    hits = archive.search("evening").hits
+    assert archive.search("evening", limit=3).hits == hits[:3]
+    middle = hits[len(hits) // 2].score
+    assert archive.search("evening", threshold=middle).hits == tuple(hit for hit in hits if hit.score >= middle)
+    assert archive.search("evening", threshold=1.0).hits == ()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_where_gives_what_filtering_afterwards_would(archive: Archive, text: str) -> None:
+    """All segments are looked at, and few enough places are left for none to be cut off."""
+    assert archive.reader.n_segments <= SEGMENTS
+    everywhere = archive.search(text).hits
+    assert len(everywhere) < CANDIDATES
+    some = archive.search(text, where="year between 1960 and 1980 and channels = 1").hits
+    assert {hit.recording for hit in some} <= {"odd.wav", "short.wav"}
+    expected = [hit for hit in everywhere if hit.recording in ("odd.wav", "short.wav")]
+    assert [(*times(hit), hit.score) for hit in some] == [(*times(hit), hit.score) for hit in expected]
+
+
+def test_no_recording_fulfils_where(archive: Archive) -> None:
+    assert archive.search("evening", where="year > 2000").hits == ()
+
+
+def test_unknown_column_is_told(archive: Archive) -> None:
+    with pytest.raises(StdSearchError, match=r"no column 'decade'; the columns are .*year"):
+        archive.search("evening", where="decade = 3")
+
+
+def test_text_and_example_together_are_one_term(archive: Archive, archive_folder: Path) -> None:
+    example = Spoken(archive_folder / "audio" / "odd.wav", 0.4, 0.72)
+    query = archive.prepare(Request("KW-1", "evening", (example,)))
+    assert query.mode == "both"
+    assert np.linalg.norm(query.vectors, axis=1) == pytest.approx(1)
+    result = archive.search("evening", examples=[example])
+    assert result.term == "evening"
+    assert not overlapping(result.hits)
+
+
+def test_a_request_that_cannot_be_searched_for_need_not_stop_the_others(archive: Archive) -> None:
+    requests = [Request("KW-1", "evening"), Request("KW-2", "日本"), Request("KW-3"), Request("KW-4", "star")]
+    with pytest.raises(StdSearchError, match="日本"):
+        list(archive.search_all(requests))
+    told = {}
+    results = list(archive.search_all(requests, on_error=lambda request, error: told.update({request.kwid: error})))
+    assert list(told) == ["KW-2", "KW-3"]
+    assert "nothing to search for" in str(told["KW-3"])
+    assert [result.kwid for result in results] == ["KW-1", "KW-2", "KW-3", "KW-4"]
+    assert [bool(result.hits) for result in results] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_query_is_told(archive: Archive, text: str) -> None:
+    with pytest.raises(StdSearchError, match="nothing to search for; give a text"):
+        archive.search(text)
+
+
+@pytest.mark.parametrize(
+    ("span", "complaint"),
+    [("@0.2-9", "0.2-9 s is not inside it; it lasts 3.00 s"), ("@5-6", "5-6 s is not inside it"),
+     ("@1-1.05", "the example lasts 0.05 s; give 0.1 s"), ("@0-31", "the example lasts 31 s; give 30 s or less"),
+     ("@2-1", "must begin at 0 s or later and end after it begins"), ("@1", "after the @ goes TBEG-TEND")],
+)  # fmt: skip
+def test_a_span_that_is_none_is_told(archive: Archive, archive_folder: Path, span: str, complaint: str) -> None:
+    path = archive_folder / "audio" / "news" / "long.wav"
+    with pytest.raises(StdSearchError) as told:
+        archive.search(examples=[f"{path}{span}"])
+    assert str(told.value).startswith(str(path))
+    assert complaint in str(told.value)
+
+
+def test_examples_that_are_none_are_told(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no sound at all")
+    write_wav(tmp_path / "hour.wav", np.zeros(16000 * 31))
+    write_wav(tmp_path / "silence.wav", np.zeros(16000))
+    silent = np.full((50, 40), -9.0)
+    silent[:, 0] = 0.0
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: silent)  # no training, no silence
+    for name, complaint in {
+        "nowhere.wav": "no such file",
+        "empty.wav": "is empty",
+        "text.wav": "no audio",
+        "hour.wav": "lasts 31 s; give 30 s or less",
+        "silence.wav": "nothing is said in it",
+    }.items():
+        with pytest.raises(StdSearchError) as told:
+            archive.search(examples=[tmp_path / name])
+        assert str(told.value).startswith(str(tmp_path / name))
+        assert complaint in str(told.value)
+
+
+def test_an_example_is_trimmed_to_what_is_said(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said_from_the_30th_to_the_50th(frames: Frames) -> np.ndarray:
+        posteriors = np.full((2 * len(frames.hidden), 40), -9.0)
+        posteriors[:, 0] = 0.0
+        posteriors[30:50, 0] = -9.0
+        return posteriors
+
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", said_from_the_30th_to_the_50th)
+    write_wav(tmp_path / "word.wav", np.random.default_rng(0).normal(0, 0.1, 32000))
+    (example,) = archive.prepare(Request("KW-1", examples=(Spoken(tmp_path / "word.wav"),))).examples
+    assert example.frames.duration == pytest.approx(0.4)
+    assert np.array_equal(example.frames.hidden, archive.encoder.frames(read(tmp_path / "word.wav")).hidden[15:25])
+
+
+def test_there_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(StdSearchError, match="nowhere"):
+        Archive.open(tmp_path / "nowhere")
+
+
+def test_an_encoder_of_other_weights_is_refused(archive_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "archive"
+    copy.mkdir()
+    for part in (archive_folder / "archive").iterdir():
+        (copy / part.name).symlink_to(part)
+    other = load_encoder(copy / "encoder.safetensors")
+    other.log_prior[0] += 1
+    (copy / "encoder.safetensors").unlink()
+    save_encoder(other, copy / "encoder.safetensors")
+    with pytest.raises(StdSearchError, match=r"but the archive was made by .* restore the encoder or index again"):
+        Archive.open(copy)
