@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stdsearch.errors import StdSearchError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -146,6 +148,12 @@ def _show_report(report: "Report", console: "Console") -> None:
         console.print(f"words in no dictionary, pronounced by their spelling: {len(report.guessed)}")
 
 
+def _check_folder(path: Path) -> None:
+    """Raise StdSearchError, before what takes long, if there is no folder to write a file to."""
+    if not path.parent.is_dir():
+        raise StdSearchError(f"{path}: {path.parent} is no folder; make it first, or choose another")
+
+
 @train.command()
 @click.option("--data", type=FILE, required=True, help="Manifest made by `stdsearch train prepare`.")
 @click.option("--out", type=FILE, required=True, help="Directory of the run; a run that is there is resumed.")
@@ -188,6 +196,17 @@ def span(
     set_threads(threads or available_cores())
     utterances = read_manifest(data)
     check_speakers(utterances, data)
+    for split in ("train", "dev"):
+        if not any(utterance.words for utterance in utterances if utterance.split == split):
+            raise StdSearchError(
+                f"{data}: nothing is said in the split {split}; prepare it with --hold-out dev=0.05, for example"
+            )
+    if noise and not noise.is_dir():
+        raise StdSearchError(f"{noise}: no such folder; name one of background recordings")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StdSearchError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         recipe = SpanRecipe(
@@ -219,6 +238,7 @@ def export(run: Path, model: Path) -> None:
     """Write the averaged encoder of RUN to MODEL (.safetensors), with a model card beside it."""
     from train.export import export as write
 
+    _check_folder(model)
     figures = write(run, model)
     for name, value in figures.items():
         if name.startswith("dev_"):
@@ -246,6 +266,7 @@ def calibrate(archive: Path, task: Path, out: Path, threads: int | None) -> None
     from train.calibrate import Task
     from train.calibrate import calibrate as fit
 
+    _check_folder(out)
     set_threads(threads or available_cores())
     opened = Archive.open(archive)
     console = Console(stderr=True)

@@ -1,6 +1,7 @@
 """A finished or running training turned into an encoder file with its model card."""
 
 import json
+import pickle
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,9 +56,10 @@ def export(run: Path, model: Path) -> dict[str, Any]:
         state = torch.load(run / "checkpoint.pt", weights_only=True)
         about = json.loads((run / "run.json").read_text(encoding="utf-8"))
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise StdSearchError(f"{run}: holds no run that can be exported ({error}); train first") from error
-    identity = json.loads(state["identity"])
+        identity = json.loads(state["identity"])
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StdSearchError(f"{run}: holds no run that can be exported ({reason}); train first") from error
     encoder = SpanEncoder(settings_from(identity["settings"]["encoder"]))
     weights = {k.removeprefix(AVERAGE): v for k, v in state["average"].items() if k.startswith(AVERAGE)}
     encoder.load_state_dict(weights)

@@ -19,6 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stdsearch.errors import StdSearchError
 
+LOG_EVERY = 50  # steps that a line of the log is the mean of; checkpoints fall between lines
+
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
@@ -85,6 +87,7 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
     identity = json.loads(json.dumps(identity))
     checkpoint = out / "checkpoint.pt"
     first = _resume(checkpoint, identity, model, average, optimizer) if checkpoint.exists() else 0
+    _rewind(out / "log.jsonl", first)
 
     started, saved, seconds_data = time.monotonic(), time.monotonic(), 0.0
     sums: dict[str, float] = {}
@@ -103,8 +106,8 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
                 loss, figures = recipe.loss(batch)
             if not math.isfinite(loss.item()):
                 raise StdSearchError(
-                    f"{out}: the loss is {loss.item()} at step {step}; lower the learning rate, "
-                    "then run again: it resumes from the last checkpoint"
+                    f"{out}: the loss is {loss.item()} at step {step}, and would be so again; "
+                    "train with another seed or a lower learning rate into another --out"
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -114,9 +117,9 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
 
             for name, value in {"loss": loss.item(), **figures}.items():
                 sums[name] = sums.get(name, 0.0) + value
-            done, due = step + 1, (step + 1) % 50 == 0 or step + 1 == settings.steps
-            if due:
-                n = (done - first - 1) % 50 + 1 if done - first < 50 else 50
+            done = step + 1
+            if done % LOG_EVERY == 0 or done == settings.steps:
+                n = done - max(first, step // LOG_EVERY * LOG_EVERY)
                 line = {"step": done, "seconds": round(time.monotonic() - started, 1), "wait": round(seconds_data, 1)}
                 line |= {name: round(value / n, 4) for name, value in sums.items()}
                 sums = {}
@@ -125,9 +128,9 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
                 log.write(json.dumps(line) + "\n")
                 log.flush()
                 report(line)
-            if time.monotonic() - saved > settings.checkpoint_seconds or done == settings.steps:
-                _save(checkpoint, identity, done, model, average, optimizer)
-                saved = time.monotonic()
+                if time.monotonic() - saved > settings.checkpoint_seconds or done == settings.steps:
+                    _save(checkpoint, identity, done, model, average, optimizer)
+                    saved = time.monotonic()
     module: nn.Module = average.module.eval()
     return module
 
@@ -145,13 +148,21 @@ def _save(path: Path, identity: dict, step: int, model: nn.Module, average: nn.M
     partial.replace(path)
 
 
+def _rewind(log: Path, step: int) -> None:
+    """Leave the lines of the log up to a step: what an interrupted run did after its checkpoint is done again."""
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    kept = (line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
+    log.write_text("".join(kept), encoding="utf-8")
+
+
 def _resume(path: Path, identity: dict, model: nn.Module, average: nn.Module, optimizer: Any) -> int:
     """The number of steps done, after everything was set as it was."""
     try:
         state = torch.load(path, weights_only=True)
         was = json.loads(state["identity"])
-    except Exception as error:
-        raise StdSearchError(f"{path}: not a readable checkpoint ({error}); remove it to start again") from error
+    except Exception as error:  # whatever unpickling comes upon
+        reason = str(error).partition("\n")[0]
+        raise StdSearchError(f"{path}: not a readable checkpoint ({reason}); remove it to start again") from error
     differing = [key for key in {*was, *identity} if was.get(key) != identity.get(key)]
     if differing:
         raise StdSearchError(f"{path}: made with another {', '.join(sorted(differing))}; choose another --out")

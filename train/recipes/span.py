@@ -132,7 +132,7 @@ class SpanRecipe:
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """On dev: phone accuracy, acoustic and cross-modal AP of words with five letters and half a second or more."""
+        """On dev: phone accuracy; acoustic and cross-modal AP of words with five letters and half a second, if any."""
         assert isinstance(model, SpanModel)
         encoder, data = model.encoder, self.dev
         correct = total = 0
@@ -155,6 +155,8 @@ class SpanRecipe:
                 vectors.append(encoder.pool(hidden, logit, torch.zeros(len(chosen), dtype=torch.long), begin, end))
                 words += [w.text for w in chosen]
                 phones += [tuple(p.phone for p in w.phones) for w in chosen]
+        if not words:
+            return {"phone_acc": correct / total}
         spans = torch.cat(vectors)
         types = sorted(set(words))
         word = torch.tensor([types.index(w) for w in words])
