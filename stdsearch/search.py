@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch import audio
+from stdsearch.activity import speech_spans
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.calibrate import BETA, UNCALIBRATED, decide, from_json
 from stdsearch.encoder import Frames, SpanEncoder, load_encoder
@@ -184,14 +185,18 @@ class Archive:
                 f"{path}: the example lasts {lasts:.0f} s; give {LONGEST_EXAMPLE:.0f} s or less, as in FILE@TBEG-TEND"
             )
         if tbeg is None or tend is None:
-            frames = self.encoder.frames(audio.read(path))
-            tbeg, tend = self._said(frames, path)
+            waveform = audio.read(path)
+            frames = self.encoder.frames(waveform)
+            tbeg, tend = self._said(frames)
         else:
             if tend > duration + 0.05:
                 raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
             start = max(0.0, tbeg - CONTEXT)
-            frames = self.encoder.frames(audio.read(path, tbeg=start, dur=min(duration, tend + CONTEXT) - start))
+            waveform = audio.read(path, tbeg=start, dur=min(duration, tend + CONTEXT) - start)
+            frames = self.encoder.frames(waveform)
             tbeg, tend = tbeg - start, min(tend, duration) - start
+        if not any(begin < tend and tbeg < end for begin, end in speech_spans(waveform)):
+            raise StdSearchError(f"{path}: nothing is said in it; give a recording of the term")
         if tend - tbeg < SHORTEST_EXAMPLE:
             raise StdSearchError(f"{path}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
         beyond = max(0.0, tend - tbeg - self.reader.settings["slicing"]["longest"]) / 2
@@ -200,12 +205,12 @@ class Archive:
         last = max(first + 1, round(tend / frames.frame_seconds))
         return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding, beyond)
 
-    def _said(self, frames: Frames, path: Path) -> tuple[float, float]:
-        """Where the first phone begins and the last one ends, in seconds."""
+    def _said(self, frames: Frames) -> tuple[float, float]:
+        """Where the first phone begins and the last one ends, in seconds; both 0 if there is none."""
         posteriors = self.encoder.phone_log_posteriors(frames)
         (said,) = np.nonzero(posteriors[:, PHONE_INDEX[SILENCE]] < np.log(0.5))
         if not len(said):
-            raise StdSearchError(f"{path}: nothing is said in it; give a recording of the term")
+            return 0.0, 0.0
         step = frames.duration / len(posteriors)
         return float(said[0] * step), float((said[-1] + 1) * step)
 
