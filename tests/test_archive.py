@@ -176,7 +176,7 @@ def test_frames_cover_a_span(
         assert offset == pytest.approx(first * FRAME_SECONDS)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_quantised_frames_are_off_by_half_a_step_at_most(hidden: np.ndarray) -> None:
     quantised = quantise(hidden)

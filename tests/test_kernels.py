@@ -42,7 +42,7 @@ def test_nothing_in_nothing_out() -> None:
     assert merge_overlaps(nothing, nothing, nothing, nothing, nothing).tolist() == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_equals_its_definition(data: st.DataObject) -> None:
     n = data.draw(st.integers(0, 30))

@@ -254,7 +254,7 @@ def test_compounds_are_split_into_known_words() -> None:
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F), max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_is_pronounced_in_known_phones_or_refused(text: str) -> None:
     try:
         pronunciations = Pronouncer().pronounce(text)

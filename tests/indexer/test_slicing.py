@@ -25,7 +25,7 @@ def by_hand(
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     borders=st.lists(st.floats(0, 4), max_size=8, unique=True),
     first=st.integers(0, 40),

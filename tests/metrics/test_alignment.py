@@ -2,7 +2,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics.alignment import OVERLAP_WEIGHT, SCORE_WEIGHT, align, maximum_weight_pairs
@@ -75,7 +75,6 @@ def best_total(weights: np.ndarray) -> float:
     return max((sum(weights[i, p] for i, p in enumerate(order)) for order in permutations(range(m), n)), default=0.0)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_equals_trying_every_pairing(data):
     n_hits, n_targets = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5))
@@ -96,7 +95,6 @@ def test_equals_trying_every_pairing(data):
 times = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12), st.integers(0, 10)), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(times, times)
 def test_candidates_equal_testing_every_pair(hit_rows, target_rows):
     hits = hits_at(*((a / 10, d / 10, s / 10) for a, d, s in hit_rows))

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics.discrimination import cross_modal, pair_scores, same_different
@@ -45,7 +45,6 @@ def curve_by_hand(scores: np.ndarray, positive: np.ndarray, kind: np.ndarray) ->
     return ap, trapezoid
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("XY")), min_size=2, max_size=7), st.randoms())
 def test_equals_trying_every_threshold(clips, random):
     words, speakers = np.array([w for w, _ in clips]), np.array([s for _, s in clips])

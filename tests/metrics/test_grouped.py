@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics.grouped import expand_ranges, running_max_by_group, searchsorted_by_group
@@ -7,7 +7,6 @@ from stdsearch.metrics.grouped import expand_ranges, running_max_by_group, searc
 pairs = st.lists(st.tuples(st.integers(0, 4), st.floats(-5, 5).map(lambda x: round(x, 1))), max_size=30)
 
 
-@settings(deadline=None)
 @given(pairs, pairs, st.sampled_from(["left", "right"]))
 def test_searchsorted_by_group_equals_searching_each_group(rows, queries, side):
     rows = sorted(rows)
@@ -20,7 +19,6 @@ def test_searchsorted_by_group_equals_searching_each_group(rows, queries, side):
     np.testing.assert_array_equal(searchsorted_by_group(group, value, asked, query, side=side), expected)
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_running_max_by_group_equals_a_loop(rows):
     rows.sort(key=lambda row: row[0])
@@ -29,7 +27,6 @@ def test_running_max_by_group_equals_a_loop(rows):
     np.testing.assert_array_equal(running_max_by_group(group, value), expected)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=10))
 def test_expand_ranges_equals_a_loop(ranges):
     start, stop = np.array([a for a, _ in ranges], dtype=int), np.array([b for _, b in ranges], dtype=int)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics.ranking import average_precisions, precisions_at_n, reciprocal_ranks
@@ -47,7 +47,6 @@ def test_scores_are_compared_as_numbers():
     assert average_precisions(ranked_list([True, False], n_targets=1, scores=[-1.0, -2.0]))[0] == 1.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=15), st.integers(1, 3))
 def test_equals_walking_down_the_list(rows, missed):
     n_targets = sum(target for _, target in rows) + missed

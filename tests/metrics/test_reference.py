@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.formats.ecf import ECF, Excerpt
@@ -83,7 +83,6 @@ speech = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(speech, st.sampled_from(["a", "a b", "b a a", "A b"]), st.sampled_from(["lowercase", ""]))
 def test_equals_walking_from_word_to_word(parts, text, normalize):
     rows = [word(t / 4, 0.25, o, stype=s, name=n) for t, o, s, n in parts]

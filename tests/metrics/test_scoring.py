@@ -127,7 +127,7 @@ def test_alignment_rows():
     ]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(-400_000, 400_000).map(lambda n: n / 1000))
 def test_shifting_all_times_shifts_nothing(shift):
     shift = shift + 500.0

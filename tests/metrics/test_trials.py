@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics.trials import equal_error_rate, roc_area
@@ -14,14 +14,12 @@ def test_perfect_and_useless_scores():
     assert roc_area(np.array([1.0, 1.0]), np.array([1.0, 1.0])) == 0.5
 
 
-@settings(deadline=None)
 @given(scores, scores)
 def test_area_equals_comparing_every_pair(targets, others):
     wins = [(t > o) + (t == o) / 2 for t in targets for o in others]
     assert roc_area(targets, others) == pytest.approx(np.mean(wins))
 
 
-@settings(deadline=None)
 @given(scores, scores)
 def test_rate_equals_trying_every_threshold(targets, others):
     candidates = [*sorted({*targets, *others}), np.inf]

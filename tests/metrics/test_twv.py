@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.metrics import twv
@@ -138,7 +138,6 @@ def at_threshold(rows, n_targets: list[int], threshold: float, beta: float, n_tr
     return sum(values) / len(values)
 
 
-@settings(deadline=None)
 @given(hits)
 def test_maximum_equals_trying_every_threshold(rows):
     n_targets = with_enough_targets(rows)
@@ -153,7 +152,6 @@ def test_maximum_equals_trying_every_threshold(rows):
     assert best.threshold == ties[0]
 
 
-@settings(deadline=None)
 @given(hits)
 def test_optimum_equals_trying_every_threshold_of_each_term(rows):
     n_targets = with_enough_targets(rows)
@@ -169,7 +167,6 @@ def test_optimum_equals_trying_every_threshold_of_each_term(rows):
             assert points.value[k] == pytest.approx(max(values), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(hits, st.integers(0, 2), st.integers(0, 6))
 def test_a_false_alarm_never_raises_the_value(rows, term, score):
     n_targets = with_enough_targets(rows)
@@ -182,7 +179,6 @@ def test_a_false_alarm_never_raises_the_value(rows, term, score):
         assert now <= was + 1e-9
 
 
-@settings(deadline=None)
 @given(hits.filter(lambda rows: any(target for *_, target in rows)), st.randoms())
 def test_losing_a_correct_hit_never_lowers_p_miss(rows, random):
     n_targets = with_enough_targets(rows)
