@@ -173,24 +173,32 @@ def test_a_span_that_is_none_is_told(archive: Archive, archive_folder: Path, spa
     assert complaint in str(told.value)
 
 
-def test_examples_that_are_none_are_told(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_without_a_phone_is_told(
+    archive: Archive, archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = np.full((152, 40), -9.0)
+    silent[:, 0] = 0.0
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: silent)
+    with pytest.raises(StdSearchError, match="nothing is said in it"):
+        archive.search(examples=[archive_folder / "audio" / "news" / "long.wav"])
+
+
+def test_examples_that_are_none_are_told(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("no sound at all")
     write_wav(tmp_path / "hour.wav", np.zeros(16000 * 31))
     write_wav(tmp_path / "silence.wav", np.zeros(16000))
-    silent = np.full((50, 40), -9.0)
-    silent[:, 0] = 0.0
-    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: silent)  # no training, no silence
     for name, complaint in {
         "nowhere.wav": "no such file",
         "empty.wav": "is empty",
         "text.wav": "no audio",
         "hour.wav": "lasts 31 s; give 30 s or less",
         "silence.wav": "nothing is said in it",
+        "silence.wav@0.2-0.8": "nothing is said in it",
     }.items():
         with pytest.raises(StdSearchError) as told:
             archive.search(examples=[tmp_path / name])
-        assert str(told.value).startswith(str(tmp_path / name))
+        assert str(told.value).startswith(str(tmp_path / name.partition("@")[0]))
         assert complaint in str(told.value)
 
 
