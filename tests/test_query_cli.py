@@ -70,7 +70,7 @@ def test_json_is_as_documented(run: Run) -> None:
     assert (first["kwid"], first["term"], second["kwid"], second["term"]) == ("KW-1", "evening", "KW-2", "star")
     assert len(first["hits"]) == len(second["hits"]) == 3
     hit = first["hits"][0]
-    kinds = {"recording": str, "channel": int, "tbeg": float, "dur": float, "score": float, "decision": bool}
+    kinds = {"recording": str, "channel": int, "tbeg": float, "dur": float, "score": float, "decision": str}
     assert {name: type(value) for name, value in hit.items()} == kinds
 
 

@@ -47,9 +47,12 @@ def _hush_decoders() -> None:
 
     libmpg123 writes there, from C, of every MP3 frame that it has to mend; a crash is still told, by faulthandler.
     """
+    stderr = sys.stderr
+    if stderr is None or stderr is not sys.__stderr__:  # there is none, or somebody reads it, as a test does
+        return
     try:
-        own = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    except (OSError, AttributeError):  # no standard error, as in a service
+        own = os.fdopen(os.dup(2), "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace")
+    except OSError:
         return
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

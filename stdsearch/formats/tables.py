@@ -168,7 +168,10 @@ def _json(result: TermHits) -> str:
         "kwid": result.kwid,
         "term": result.term,
         "search_seconds": result.search_seconds,
-        "hits": [{name: getattr(hit, name) for name in COLUMNS[2:]} for hit in result.hits],
+        "hits": [
+            {name: getattr(hit, name) for name in COLUMNS[2:]} | {"decision": "YES" if hit.decision else "NO"}
+            for hit in result.hits
+        ],
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
@@ -208,7 +211,14 @@ def read_jsonl(path: str | Path) -> list[TermHits]:
     return results
 
 
+def _json_hit(row: object) -> Hit:
+    """The hit of a JSON object, whose decision is YES or NO."""
+    decision = choice("decision", _typed(row, "decision", str), ("YES", "NO"))
+    assert isinstance(row, dict)
+    return _hit(row | {"decision": decision == "YES"})
+
+
 def _term_hits(document: object) -> TermHits:
     kwid, term = _named("kwid", _typed(document, "kwid", str)), _typed(document, "term", str)
     hits = _typed(document, "hits", list)
-    return TermHits(kwid, term, best_first(map(_hit, hits)), _typed(document, "search_seconds", float))
+    return TermHits(kwid, term, best_first(map(_json_hit, hits)), _typed(document, "search_seconds", float))

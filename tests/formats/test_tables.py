@@ -49,7 +49,7 @@ def test_json_is_what_the_query_command_prints(tmp_path):
             "term": "salt lake",
             "search_seconds": 0.125,
             "hits": [
-                {"recording": "a.wav", "channel": 1, "tbeg": 0.5, "dur": 0.25, "score": 0.75, "decision": True},
+                {"recording": "a.wav", "channel": 1, "tbeg": 0.5, "dur": 0.25, "score": 0.75, "decision": "YES"},
             ],
         },
         {"kwid": "KW-2", "term": "ski", "search_seconds": 0.0, "hits": []},
@@ -86,7 +86,7 @@ def test_gather_keeps_the_order_of_terms_and_of_equal_scores():
 
 HEAD = "kwid,term,recording,channel,tbeg,dur,score,decision\n"
 ROW = "1,ski,a.wav,1,0,1,0.5,YES\n"
-HIT = '{"recording": "a", "channel": 1, "tbeg": 0, "dur": 1, "score": 0.5, "decision": true}'
+HIT = '{"recording": "a", "channel": 1, "tbeg": 0, "dur": 1, "score": 0.5, "decision": "YES"}'
 TERM = '{"kwid": "1", "term": "ski", "search_seconds": 0, "hits": [%s]}'
 
 
@@ -108,9 +108,9 @@ TERM = '{"kwid": "1", "term": "ski", "search_seconds": 0, "hits": [%s]}'
         ("json", f"[{TERM % HIT.replace('0.5', 'NaN')}]", "", "score 'nan' is not a finite number"),
         ("json", f"[{TERM % HIT.replace('0.5', 'true')}]", "", "score is missing or not of type float"),
         ("json", f"[{TERM % HIT.replace('1,', '-1,')}]", "", "channel or dur is negative or too large"),
-        ("json", f"[{TERM % HIT.replace('true', '1')}]", "", "decision is missing or not of type bool"),
+        ("json", f"[{TERM % HIT.replace('YES', 'true')}]", "", "decision 'true' must be 'YES' or 'NO'"),
         ("json", "[3]", "", "kwid is missing or not of type str"),
-        ("jsonl", TERM % HIT + "\n\n" + TERM % '"hit"', ":3", "recording is missing or not of type str"),
+        ("jsonl", TERM % HIT + "\n\n" + TERM % '"hit"', ":3", "decision is missing or not of type str"),
         ("jsonl", TERM % HIT + "\n{", ":2", "Expecting property name"),
         ("parquet", "PAR1, they said", "", "not a sound Parquet file"),
     ],
