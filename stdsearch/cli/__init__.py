@@ -48,7 +48,7 @@ def _hush_decoders() -> None:
     libmpg123 writes there, from C, of every MP3 frame that it has to mend; a crash is still told, by faulthandler.
     """
     stderr = sys.stderr
-    if stderr is None or stderr is not sys.__stderr__:  # there is none, or somebody reads it, as a test does
+    if stderr is not sys.__stderr__ or stderr is None:  # somebody reads it, as a test does, or there is none
         return
     try:
         own = os.fdopen(os.dup(2), "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace")
