@@ -23,14 +23,20 @@ def default_encoder_path() -> Path:
 
 
 def save_encoder(encoder: SpanEncoder, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write weights (float16), settings, and the encoder's metadata with the caller's over it."""
+    """Write weights (float16), settings, and the encoder's metadata with the caller's over it.
+
+    Raises StdSearchError if path cannot be written.
+    """
     weights = {
         name: value.detach().to("cpu", torch.float16).contiguous() if value.is_floating_point() else value.cpu()
         for name, value in encoder.state_dict().items()
         if not name.startswith("log_mel.")  # follows from the settings
     }
     header = {"format": FORMAT, "kind": encoder.kind, "settings": json.dumps(asdict(encoder.settings))}
-    save_file(weights, path, metadata={**encoder.metadata, **(metadata or {}), **header})
+    try:
+        save_file(weights, path, metadata={**encoder.metadata, **(metadata or {}), **header})
+    except (SafetensorError, OSError) as error:
+        raise StdSearchError(f"{path}: cannot be written ({error}); name another place") from None
 
 
 def load_encoder(path: Path | None = None) -> SpanEncoder:

@@ -68,3 +68,9 @@ def test_settings_that_do_not_fit_are_refused(saved, change):
     save_file(load_file(saved), saved, metadata={**header, "settings": json.dumps(settings)})
     with pytest.raises(StdSearchError, match=r"small\.safetensors"):
         load_encoder(saved)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    torch.manual_seed(0)
+    with pytest.raises(StdSearchError, match="cannot be written"):
+        save_encoder(SpanEncoder(SMALL), tmp_path / "nowhere" / "small.safetensors")
