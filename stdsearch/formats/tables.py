@@ -187,7 +187,7 @@ def read_json(path: str | Path) -> list[TermHits]:
         except (json.JSONDecodeError, RecursionError) as error:
             raise StdSearchError(f"{path}: not sound JSON ({error})") from error
     if not isinstance(documents, list):
-        raise StdSearchError(f"{path}: holds no JSON list of terms; give a file written by `stdsearch query --json`")
+        raise StdSearchError(f"{path}: holds no JSON list of terms; write one with `stdsearch query --format json`")
     try:
         return [_term_hits(document) for document in documents]
     except BadValueError as error:

@@ -89,11 +89,6 @@ def test_the_share_of_right_phones_is_that_of_the_posteriors(recipe: SpanRecipe)
     assert 0 <= figures["crossmodal_ap"] <= 1
 
 
-def test_average_precision_by_hand() -> None:
-    score, positive = torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([True, False, True, False])
-    assert span._average_precision(score, positive) == pytest.approx((1 + 2 / 3) / 2)
-
-
 def test_dev_without_long_words_tells_the_phones_alone(manifest: Path, tmp_path: Path) -> None:
     def short(word: Word) -> Word:
         return replace(word, text=word.text[:4])

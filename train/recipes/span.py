@@ -14,6 +14,7 @@ from stdsearch.audio import read
 from stdsearch.encoder import EncoderSettings, SpanEncoder
 from stdsearch.encoder.span import STRIDE
 from stdsearch.features import LogMel
+from stdsearch.metrics.discrimination import cross_modal, pair_scores, same_different
 from train.augment import Augment, AugmentSettings
 from train.data import Batch, Batches, Crops, DataSettings, Phones, SpeechData, pad_phones
 from train.losses import CLAPLoss, DWDLoss
@@ -132,7 +133,7 @@ class SpanRecipe:
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """On dev: phone accuracy; acoustic and cross-modal AP of words with five letters and half a second, if any."""
+        """Phone accuracy on dev and, if any recur, both APs of words of five letters and half a second."""
         assert isinstance(model, SpanModel)
         encoder, data = model.encoder, self.dev
         correct = total = 0
@@ -155,20 +156,15 @@ class SpanRecipe:
                 vectors.append(encoder.pool(hidden, logit, torch.zeros(len(chosen), dtype=torch.long), begin, end))
                 words += [w.text for w in chosen]
                 phones += [tuple(p.phone for p in w.phones) for w in chosen]
-        if not words:
-            return {"phone_acc": correct / total}
-        spans = torch.cat(vectors)
-        types = sorted(set(words))
-        word = torch.tensor([types.index(w) for w in words])
-        texts = self._embed(encoder, [phones[words.index(t)] for t in types])
-        same = word[:, None] == word
-        upper = torch.ones_like(same).triu(1)
-        return {
-            "phone_acc": correct / total,
-            "acoustic_ap": _average_precision((spans @ spans.T)[upper], same[upper]),
-            "crossmodal_ap": _average_precision(
-                (spans @ texts.T).flatten(), (word[:, None] == torch.arange(len(types))).flatten()
-            ),
+        accuracy = {"phone_acc": correct / total}
+        if len(set(words)) == len(words):
+            return accuracy
+        spans, word = torch.cat(vectors).numpy(), np.array(words)
+        types = np.unique(word)
+        texts = self._embed(encoder, [phones[words.index(t)] for t in types]).numpy()
+        return accuracy | {
+            "acoustic_ap": same_different(pair_scores(spans), word).all.average_precision,
+            "crossmodal_ap": cross_modal(texts, types, spans, word).average_precision,
         }
 
 
@@ -176,9 +172,3 @@ def _mel_centres(f_min: float, f_max: float, n_mels: int) -> Tensor:
     """Centre frequencies in Hz of HTK mel bins."""
     low, high = (2595 * np.log10(1 + f / 700) for f in (f_min, f_max))
     return torch.tensor(700 * (10 ** (np.linspace(low, high, n_mels + 2)[1:-1] / 2595) - 1))
-
-
-def _average_precision(score: Tensor, positive: Tensor) -> float:
-    ranked = positive[score.argsort(descending=True)].double()
-    precision = ranked.cumsum(0) / torch.arange(1, len(ranked) + 1)
-    return float((precision * ranked).sum() / ranked.sum())
