@@ -15,13 +15,13 @@ import numpy as np
 from measure import write_result
 
 from stdsearch.audio import read
-from stdsearch.encoder import SpanEncoder, load_encoder
+from stdsearch.encoder import Encoder, load_encoder
 from stdsearch.formats.ecf import read_ecf
 from stdsearch.metrics.discrimination import cross_modal, pair_scores, same_different
 from stdsearch.pronounce import Pronouncer
 
 
-def embed_words(task: Path, encoder: SpanEncoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embed_words(task: Path, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings (n, dim) of the stretches of words.tsv, cut from their whole recordings, with words and speakers."""
     recordings: dict[str, list[dict[str, str]]] = defaultdict(list)
     with open(task / "words.tsv", encoding="utf-8", newline="") as file:

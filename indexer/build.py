@@ -23,7 +23,7 @@ from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, Manifest
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentReader, write_spans
-from stdsearch.encoder import SpanEncoder
+from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.threads import set_threads
 
@@ -39,7 +39,7 @@ class Report:
 def build_archive(
     sources: Sequence[Source],
     out: Path,
-    encoder: SpanEncoder,
+    encoder: Encoder,
     *,
     encoder_file: Path,
     settings: SlicingSettings,
@@ -58,7 +58,7 @@ def build_archive(
         name=encoder_file.stem,
         fingerprint=encoder.fingerprint,
         dim=encoder.settings.dim,
-        frame_width=encoder.settings.hidden + 1,
+        frame_width=encoder.settings.frame_width,
         frame_seconds=encoder.settings.frame_seconds,
     )
     with _sole_writer(out):

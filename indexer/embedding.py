@@ -14,7 +14,7 @@ from indexer.slicing import SlicingSettings, slice_stretch
 from stdsearch.activity import speech_spans
 from stdsearch.archive.frames import QuantisedFrames, quantise
 from stdsearch.audio import SAMPLE_RATE
-from stdsearch.encoder import Frames, SpanEncoder
+from stdsearch.encoder import Encoder, Frames
 
 CORE_SECONDS = 60.0
 CONTEXT_SECONDS = 1.0  # the network sees about half a second to each side
@@ -72,7 +72,7 @@ def windows(blocks: Iterable[np.ndarray], frame_samples: int, *, longest: float)
         yield Window(held, begin / per_second, begin, first, last, is_final=True)
 
 
-def embed_window(encoder: SpanEncoder, settings: SlicingSettings, window: Window) -> list[ChannelBlock]:
+def embed_window(encoder: Encoder, settings: SlicingSettings, window: Window) -> list[ChannelBlock]:
     """The segments and frames of each channel of a window."""
     return [
         _embed_channel(encoder, settings, window, channel, waveform)
@@ -81,7 +81,7 @@ def embed_window(encoder: SpanEncoder, settings: SlicingSettings, window: Window
 
 
 def _embed_channel(
-    encoder: SpanEncoder, settings: SlicingSettings, window: Window, channel: int, waveform: np.ndarray
+    encoder: Encoder, settings: SlicingSettings, window: Window, channel: int, waveform: np.ndarray
 ) -> ChannelBlock:
     seconds = encoder.settings.frame_seconds
     frames = encoder.frames(waveform)
@@ -92,7 +92,7 @@ def _embed_channel(
     return ChannelBlock(channel, slices, _embed(encoder, frames, slices - window.begin), window.first, quantise(core))
 
 
-def _embed(encoder: SpanEncoder, frames: Frames, slices: np.ndarray) -> np.ndarray:
+def _embed(encoder: Encoder, frames: Frames, slices: np.ndarray) -> np.ndarray:
     """Embeddings (n, dim) float16 of slices in frames."""
     embeddings = np.empty((len(slices), encoder.settings.dim), np.float16)
     for at in range(0, len(slices), SPANS_AT_ONCE):

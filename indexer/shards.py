@@ -23,7 +23,7 @@ from stdsearch.archive import Recording, SegmentTable
 from stdsearch.archive.frames import FrameWriter
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentWriter
-from stdsearch.encoder import SpanEncoder
+from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 
 SHARD_SECONDS = 1800.0  # of audio: at most so much is embedded again after an interruption
@@ -84,7 +84,7 @@ class ShardBuilder:
     def __init__(
         self,
         out: Path,
-        encoder: SpanEncoder,
+        encoder: Encoder,
         settings: SlicingSettings,
         *,
         pool: ThreadPoolExecutor,
@@ -135,7 +135,7 @@ class ShardBuilder:
         complaints: list[str] = []
         with (
             SegmentWriter(self._out / names[0], shape.dim, first_id=self._n_segments) as segments,
-            FrameWriter(self._out / names[1], shape.hidden + 1) as frames,
+            FrameWriter(self._out / names[1], shape.frame_width) as frames,
         ):
             first_segment = self._n_segments
             finished = self.done

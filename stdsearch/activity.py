@@ -25,10 +25,11 @@ _PADDING_SECONDS = 0.3  # room for weak first and last phones
 _MIN_GAP_SECONDS = 0.3  # shorter pauses are kept
 
 
-def speech_spans(waveform: np.ndarray) -> np.ndarray:
+def speech_spans(waveform: np.ndarray, *, padding: float = _PADDING_SECONDS) -> np.ndarray:
     """Spans (n, 2) in seconds, in order and apart, that should hold all speech of a waveform (n,) at 16 kHz.
 
-    The noise floor is that of the whole waveform, which should last from some ten seconds to some minutes.
+    The noise floor is that of the whole waveform, which should last from some ten seconds to some minutes. padding is
+    what is kept, in seconds, on either side of what is loud.
     """
     level = _level_db(waveform)
     if not len(level):
@@ -41,8 +42,8 @@ def speech_spans(waveform: np.ndarray) -> np.ndarray:
     edges = np.flatnonzero(is_loud[1:] != is_loud[:-1]) * (_FRAME_SAMPLES / SAMPLE_RATE)
     if not len(edges):
         return np.empty((0, 2))
-    begins = np.maximum(edges[::2] - _PADDING_SECONDS, 0)
-    ends = np.minimum(edges[1::2] + _PADDING_SECONDS, len(waveform) / SAMPLE_RATE)
+    begins = np.maximum(edges[::2] - padding, 0)
+    ends = np.minimum(edges[1::2] + padding, len(waveform) / SAMPLE_RATE)
     gaps = np.flatnonzero(begins[1:] - ends[:-1] >= _MIN_GAP_SECONDS)
     return np.stack([begins[[0, *gaps + 1]], ends[[*gaps, -1]]], axis=1)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stdsearch.audio import SAMPLE_RATE
 
 FLOOR = 1e-6  # power; about 80 dB below the peaks of speech at full scale
+MEL_SCALE = 1 / 3  # brings log-mel, less its mean, to about unit variance
 
 
 def _transforms() -> Any:

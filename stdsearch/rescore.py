@@ -13,7 +13,7 @@ import numpy as np
 
 from stdsearch.align import align_phones, subsequence_dtw
 from stdsearch.archive import ArchiveReader
-from stdsearch.encoder import Frames, SpanEncoder
+from stdsearch.encoder import Encoder, Frames
 from stdsearch.phones import PHONE_INDEX
 
 MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
@@ -109,7 +109,7 @@ class _Stretches:
     offsets: np.ndarray
     start: np.ndarray
 
-    def embed(self, encoder: SpanEncoder, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
+    def embed(self, encoder: Encoder, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) of one span in each stretch, times in the recordings' seconds."""
         step = self.frames.frame_seconds
         length = np.diff(self.offsets)
@@ -124,19 +124,19 @@ class _Stretches:
 
 
 def rescore(
-    query: Query, candidates: Candidates, archive: ArchiveReader, encoder: SpanEncoder
+    query: Query, candidates: Candidates, archive: ArchiveReader, encoder: Encoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """The candidates with their exact borders, and the features (n,) by name.
 
     All: `first`, the cosine of the first pass; `length`, the log of the number of phones, or of ten times the seconds
     of the example.
-    Text: `alignment`, the mean over phones of each phone's mean log-likelihood ratio; `weakest`, the least of those
-    means; `posterior`, as alignment with log posteriors; `text`, the cosine of the aligned span, of a long term of its
-    middle; `pace`, the span's seconds a phone.
+    Text: `text`, the cosine of the span, of a long term of its middle; `pace`, the span's seconds a phone. Where the
+    encoder gives phone posteriors also `alignment`, the mean over phones of each phone's mean log-likelihood ratio;
+    `weakest`, the least of those means; `posterior`, as alignment with log posteriors.
     Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span, likewise;
     `stretch`, the log ratio of its duration to the example's.
-    Borders come from the alignment, else from DTW. A candidate at the edge of a recording that leaves no room for the
-    phones is left out.
+    Borders come from the alignment, else from DTW, else they are the candidate's own. A candidate at the edge of a
+    recording that leaves no room for the phones of the alignment is left out.
     """
     stretches = _gather(candidates, archive, MARGIN + query.beyond)
     features = {"first": candidates.score}
@@ -144,7 +144,11 @@ def rescore(
         candidates, heard = _match_examples(query, candidates, stretches, encoder)
         features |= heard
     if query.pronunciations:
-        candidates, aligned = _align_text(query, candidates, stretches, encoder)
+        posteriors = encoder.phone_log_posteriors(stretches.frames)
+        if posteriors is None:
+            candidates, compared = _compare_text(query, candidates, stretches, encoder)
+            return candidates, features | compared
+        candidates, aligned = _align_text(query, candidates, stretches, encoder, posteriors)
         features |= aligned
         fits = np.isfinite(features["alignment"])
         candidates, features = candidates.take(fits), {name: value[fits] for name, value in features.items()}
@@ -168,9 +172,8 @@ def _gather(candidates: Candidates, archive: ArchiveReader, margin: float) -> _S
 
 
 def _align_text(
-    query: Query, candidates: Candidates, stretches: _Stretches, encoder: SpanEncoder
+    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder, posteriors: np.ndarray
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
-    posteriors = encoder.phone_log_posteriors(stretches.frames)
     ratio = np.clip(posteriors - encoder.log_prior.numpy(), *SCORE_RANGE)
     per_frame = len(posteriors) // len(stretches.frames.hidden)
     offsets, step = stretches.offsets * per_frame, stretches.frames.frame_seconds / per_frame
@@ -192,9 +195,41 @@ def _align_text(
             "pace": (tend - tbeg) / len(phones),
             "length": np.full(len(candidates), np.log(len(phones))),
         }
-        better = found["alignment"] > best["alignment"] if best else np.ones(len(candidates), bool)
-        best = {name: np.where(better, value, best[name]) if best else value for name, value in found.items()}
+        best = _better(found, best, by="alignment")
     return replace(candidates, tbeg=best.pop("tbeg"), tend=best.pop("tend")), best
+
+
+def _compare_text(
+    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """Text features without an alignment.
+
+    A candidate of the first pass is taken for a long term's middle, and reaches out by what the other phones need at
+    the same pace; what DTW has found is taken for all of the term.
+    """
+    best: dict[str, np.ndarray] = {}
+    for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
+        embedded = middle(phones)
+        covered = slice(0, len(phones)) if query.examples else embedded
+        pace = (candidates.tend - candidates.tbeg) / (covered.stop - covered.start)
+        tbeg = candidates.tbeg - covered.start * pace
+        found = {
+            "tbeg": np.maximum(tbeg, 0),
+            "tend": tbeg + len(phones) * pace,
+            "text": stretches.embed(encoder, tbeg + embedded.start * pace, tbeg + embedded.stop * pace) @ embedding,
+            "pace": pace,
+            "length": np.full(len(candidates), np.log(len(phones))),
+        }
+        best = _better(found, best, by="text")
+    return replace(candidates, tbeg=best.pop("tbeg"), tend=best.pop("tend")), best
+
+
+def _better(found: dict[str, np.ndarray], best: dict[str, np.ndarray], *, by: str) -> dict[str, np.ndarray]:
+    """The values (n,) of one pronunciation or the other, for each candidate of that with the greater `by`."""
+    if not best:
+        return found
+    better = found[by] > best[by]
+    return {name: np.where(better, value, best[name]) for name, value in found.items()}
 
 
 def _phone_means(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray, borders: np.ndarray) -> np.ndarray:
@@ -206,12 +241,12 @@ def _phone_means(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray, b
 
 
 def _match_examples(
-    query: Query, candidates: Candidates, stretches: _Stretches, encoder: SpanEncoder
+    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
-    frames, step = _unit(stretches.frames.hidden[:, :-1]), stretches.frames.frame_seconds
+    vectors, step = encoder.match_vectors(stretches.frames), stretches.frames.frame_seconds
     costs, begins, ends = [], [], []
     for example in query.examples:
-        cost, begin, end = subsequence_dtw(_unit(example.frames.hidden[:, :-1]), frames, stretches.offsets)
+        cost, begin, end = subsequence_dtw(encoder.match_vectors(example.frames), vectors, stretches.offsets)
         costs.append(cost)
         begins.append(begin)
         ends.append(end)
@@ -227,8 +262,3 @@ def _match_examples(
         "length": np.full(len(candidates), np.log(10 * seconds)),
     }
     return replace(candidates, tbeg=tbeg, tend=tend), features
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, d), L2-normalised and contiguous."""
-    return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)

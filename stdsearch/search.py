@@ -14,7 +14,7 @@ from stdsearch import audio
 from stdsearch.activity import speech_spans
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.calibrate import BETA, UNCALIBRATED, decide, from_json
-from stdsearch.encoder import Frames, SpanEncoder, load_encoder
+from stdsearch.encoder import Encoder, Frames, load_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
 from stdsearch.phones import PHONE_INDEX, SILENCE
@@ -27,6 +27,7 @@ CANDIDATES = 150  # rescored for each term
 CONTEXT = 2.0  # seconds of a recording encoded on either side of an example cut from it
 SHORTEST_EXAMPLE, LONGEST_EXAMPLE = 0.1, 30.0  # seconds; DTW of a longer one takes minutes and gigabytes
 SHORTEST_HIT = 0.02  # seconds: a phone posterior
+WEAK_SECONDS = 0.05  # kept around what is loud in an example, for weak first and last phones
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Archive:
     ...     print(hit.recording, hit.tbeg, hit.score)
     """
 
-    def __init__(self, reader: ArchiveReader, encoder: SpanEncoder, pronouncer: Pronouncer) -> None:
+    def __init__(self, reader: ArchiveReader, encoder: Encoder, pronouncer: Pronouncer) -> None:
         self.reader = reader
         self.encoder = encoder
         self.pronouncer = pronouncer
@@ -176,7 +177,7 @@ class Archive:
         ]
 
     def _encode(self, spoken: Spoken) -> Example:
-        """An example encoded in its surroundings, where it has some; else from the first to the last of its phones."""
+        """An example encoded in its surroundings, where it has some; else from where speech begins to where it ends."""
         path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
         duration = audio.probe(path).duration
         lasts = duration if tbeg is None or tend is None else tend - tbeg
@@ -187,7 +188,7 @@ class Archive:
         if tbeg is None or tend is None:
             waveform = audio.read(path)
             frames = self.encoder.frames(waveform)
-            tbeg, tend = self._said(frames)
+            tbeg, tend = self._said(waveform, frames)
         else:
             if tend > duration + 0.05:
                 raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
@@ -205,9 +206,15 @@ class Archive:
         last = max(first + 1, round(tend / frames.frame_seconds))
         return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding, beyond)
 
-    def _said(self, frames: Frames) -> tuple[float, float]:
-        """Where the first phone begins and the last one ends, in seconds; both 0 if there is none."""
+    def _said(self, waveform: np.ndarray, frames: Frames) -> tuple[float, float]:
+        """Where the first phone begins and the last one ends, in seconds; both 0 if there is none.
+
+        An encoder that knows no phones leaves it to speech activity.
+        """
         posteriors = self.encoder.phone_log_posteriors(frames)
+        if posteriors is None:
+            spans = speech_spans(waveform, padding=WEAK_SECONDS)
+            return (float(spans[0, 0]), float(spans[-1, 1])) if len(spans) else (0.0, 0.0)
         (said,) = np.nonzero(posteriors[:, PHONE_INDEX[SILENCE]] < np.log(0.5))
         if not len(said):
             return 0.0, 0.0

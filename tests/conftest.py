@@ -12,7 +12,7 @@ from indexer.metadata import read_metadata
 from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch.audio import SAMPLE_RATE, write_wav
-from stdsearch.encoder import EncoderSettings, SpanEncoder, load_encoder, save_encoder
+from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder, build_encoder, load_encoder, save_encoder
 from stdsearch.search import Archive
 
 hypothesis.settings.register_profile("patient", deadline=None)  # how long a disk or a compiler takes says nothing
@@ -34,6 +34,20 @@ def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder(encoder_file: Path) -> SpanEncoder:
     return load_encoder(encoder_file)
+
+
+SMALL = {  # settings of a tiny encoder of every kind
+    "span": {"mel": {"n_mels": 20}, "channels": 16, "dilations": [1, 2], "hidden": 8, "parts": 2, "dim": 8, "head": 16},
+    "ecapa": {"mel": {"n_mels": 20}, "channels": 16, "scale": 4, "squeeze": 8, "dim": 8, "phone_dim": 4},
+    "bilstm": {"mel": {"n_mels": 20}, "hidden": 8, "layers": 2, "phone_dim": 4, "dim": 8},
+}
+
+
+@pytest.fixture(scope="session", params=SMALL)
+def any_encoder(request: pytest.FixtureRequest) -> Encoder:
+    """A tiny encoder of each kind in turn, with random weights."""
+    torch.manual_seed(0)
+    return build_encoder(request.param, SMALL[request.param]).eval()
 
 
 @pytest.fixture

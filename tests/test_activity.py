@@ -25,6 +25,11 @@ def test_sound_above_any_noise_floor_is_found_with_a_margin(noise_db: float) -> 
     np.testing.assert_allclose(spans, [[3.7, 6.3], [11.7, 13.8]], atol=0.05)
 
 
+def test_the_margin_may_be_another() -> None:
+    spans = speech_spans(recording(-60.0, (4.0, 6.0)), padding=0.05)
+    np.testing.assert_allclose(spans, [[3.95, 6.05]], atol=0.05)
+
+
 def test_short_pauses_are_kept_and_spans_end_with_the_recording() -> None:
     spans = speech_spans(recording(-60.0, (0.1, 2.0), (2.8, 4.0), (19.0, 20.0)))
     np.testing.assert_allclose(spans, [[0.0, 4.3], [18.7, 20.0]], atol=0.05)

@@ -131,6 +131,49 @@ def test_text_and_example_give_both_kinds_of_features_and_the_borders_of_the_tex
     assert features["length"].tolist() == of_text["length"].tolist()
 
 
+@pytest.mark.parametrize("phones", [STAR, LONG])
+def test_without_phone_posteriors_text_keeps_the_borders(
+    archive: Archive, phones: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long term, 20 of 30 phones are embedded, and a candidate is taken for these: 5 more lie on either side."""
+    query = text_query(archive, phones)
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
+    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    pace = (PLACES.tend - PLACES.tbeg) / min(len(phones), 20)
+    around = 5 * pace if phones is LONG else 0
+    np.testing.assert_allclose(found.tbeg, np.maximum(PLACES.tbeg - around, 0))
+    np.testing.assert_allclose(found.tend, PLACES.tend + around)
+    assert features.keys() == {"first", "text", "pace", "length"}
+    np.testing.assert_allclose(features["pace"], pace)
+    cosines = [span_embedding(archive, i, PLACES.tbeg[i], PLACES.tend[i]) @ query.text_embeddings[0] for i in range(4)]
+    np.testing.assert_allclose(features["text"], cosines, atol=1e-4)
+
+
+def test_without_phone_posteriors_the_nearest_pronunciation_counts(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
+    _, features = rescore(text_query(archive, STAR, ("AH",)), PLACES, archive.reader, archive.encoder)
+    apart = [rescore(text_query(archive, p), PLACES, archive.reader, archive.encoder)[1] for p in (STAR, ("AH",))]
+    np.testing.assert_allclose(features["text"], np.maximum(*(alone["text"] for alone in apart)), atol=1e-6)
+
+
+def test_without_phone_posteriors_text_and_example_have_the_borders_of_the_example(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
+    text, heard = text_query(archive, LONG), example(archive, 1.2, 1.64)
+    both = Query(text.pronunciations, text.text_embeddings, (heard,))
+    places, features = rescore(both, PLACES, archive.reader, archive.encoder)
+    matched, _ = rescore(Query((), np.empty((0, 8), np.float32), (heard,)), PLACES, archive.reader, archive.encoder)
+    # stretches are wider for a long text, but the example's place is the same
+    assert (places.tbeg[0], places.tend[0]) == pytest.approx((matched.tbeg[0], matched.tend[0]))
+    assert features["pace"] == pytest.approx((places.tend - places.tbeg) / len(LONG))
+    middle_of_it = places.tbeg[0] + np.array([5, 25]) * features["pace"][0]
+    cosine = span_embedding(archive, 0, *middle_of_it) @ text.text_embeddings[0]
+    assert features["text"][0] == pytest.approx(cosine, abs=1e-4)
+
+
 def test_what_leaves_no_room_for_the_phones_is_left_out(archive: Archive) -> None:
     short = Candidates(
         np.array([2, 0]), np.array([1, 1]), np.array([0.0, 1.0]), np.array([0.2, 1.2]), np.array([0.9, 0.8], np.float32)

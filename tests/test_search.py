@@ -218,6 +218,19 @@ def test_an_example_is_trimmed_to_what_is_said(
     assert np.array_equal(example.frames.hidden, archive.encoder.frames(read(tmp_path / "word.wav")).hidden[15:25])
 
 
+def test_without_phone_posteriors_speech_activity_trims(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
+    waveform = np.random.default_rng(0).normal(0, 1e-4, 32000)
+    waveform[16000:24000] *= 1000
+    write_wav(tmp_path / "word.wav", waveform)
+    (example,) = archive.prepare(Request("KW-1", examples=(Spoken(tmp_path / "word.wav"),))).examples
+    assert example.frames.duration == pytest.approx(0.6, abs=0.05)  # half a second, and a little on either side
+    frames = archive.encoder.frames(read(tmp_path / "word.wav")).hidden
+    assert np.array_equal(example.frames.hidden, frames[23 : 23 + len(example.frames.hidden)])
+
+
 def test_there_is_no_archive(tmp_path: Path) -> None:
     with pytest.raises(StdSearchError, match="nowhere"):
         Archive.open(tmp_path / "nowhere")

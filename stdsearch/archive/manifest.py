@@ -39,7 +39,7 @@ class Counts:
 class EncoderFacts:
     """What there is to know of the archive's encoder without loading it.
 
-    Embeddings have dim values, frames frame_width (the vector and the attention logit) every frame_seconds.
+    Embeddings have dim values, frames frame_width every frame_seconds.
     """
 
     name: str

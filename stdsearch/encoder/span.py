@@ -5,9 +5,7 @@ frame; span pooling and a small network give the embedding of any span. A convol
 by the same rule, embeds a pronunciation into the same space.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stdsearch import kernels
+from stdsearch.encoder.base import Encoder, Frames, unit_rows
 from stdsearch.encoder.pooling import VARIANCE_FLOOR, pool_spans
-from stdsearch.features import LogMel, MelSettings
-from stdsearch.phones import PHONE_INDEX, SYMBOLS
+from stdsearch.features import MEL_SCALE, MelSettings
+from stdsearch.phones import SYMBOLS
 
 STACK = 8  # mel frames (10 ms) that one network frame reads
 STRIDE = 4  # mel frames from one network frame to the next: 40 ms
-MEL_SCALE = 1 / 3  # brings log-mel, less its mean, to about unit variance
 ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
 
 
@@ -46,21 +44,10 @@ class EncoderSettings:
         """Seconds from one frame to the next."""
         return STRIDE * self.mel.hop
 
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """What the network makes of a stretch of one channel.
-
-    hidden: (T, hidden + 1) float32, frame vectors and, last, the attention logit.
-    """
-
-    hidden: np.ndarray
-    frame_seconds: float
-
     @property
-    def duration(self) -> float:
-        """Seconds that the frames cover."""
-        return len(self.hidden) * self.frame_seconds
+    def frame_width(self) -> int:
+        """Columns of a frame: its vector and, last, the attention logit."""
+        return self.hidden + 1
 
 
 class ContextBlock(nn.Module):
@@ -148,22 +135,15 @@ def normalise_mel(mel: Tensor, mask: Tensor) -> Tensor:
     return (mel - mean) * MEL_SCALE * mask.unsqueeze(-1)
 
 
-class SpanEncoder(nn.Module):
-    """The encoder behind query, index and training.
-
-    Training calls `encode`, `pool` and `text`; the engine calls `frames`, `embed_spans`, `embed_phones` and
-    `phone_log_posteriors`, which take and give numpy arrays and run without gradients.
-    """
+class SpanEncoder(Encoder):
+    """The encoder that ships; training calls `encode`, `pool` and `text`."""
 
     kind = "span"
-    log_prior: Tensor
+    settings: EncoderSettings
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
-        super().__init__()
-        self.settings = settings or EncoderSettings()
-        self.metadata: dict[str, str] = {}  # what its file says of it: provenance, calibration
+        super().__init__(settings or EncoderSettings())
         s = self.settings
-        self.log_mel = LogMel(s.mel)
         self.stem = nn.Linear(STACK * s.mel.n_mels, s.channels)
         self.stem_norm = nn.LayerNorm(s.channels)
         self.blocks = nn.ModuleList(ContextBlock(s.channels, d, s.dropout) for d in s.dilations)
@@ -173,16 +153,7 @@ class SpanEncoder(nn.Module):
         self.phone_head = nn.Linear(s.hidden, 2 * len(SYMBOLS))
         self.span_head = SpanHead(s.hidden, s)
         self.text = TextEncoder(s)
-        # log share of each symbol in the training data, which phone posteriors are compared with
         self.register_buffer("log_prior", torch.full((len(SYMBOLS),), -math.log(len(SYMBOLS))))
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over settings and weights (as float16, as they are saved): equal where embeddings are."""
-        digest = hashlib.sha256(repr(self.settings).encode())
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().half().numpy().tobytes())
-        return digest.hexdigest()
 
     def encode(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frame vectors (B, T, hidden) and attention logits (B, T) of log-mel (B, 4 T, n_mels).
@@ -235,20 +206,16 @@ class SpanEncoder(nn.Module):
         embedding: Tensor = self.span_head(torch.from_numpy(pooled))
         return embedding.numpy()
 
-    @torch.inference_mode()
-    def embed_phones(self, pronunciations: Sequence[Sequence[str]]) -> np.ndarray:
-        """Embeddings (n, dim) float32 of phone sequences; ValueError for an empty one."""
-        if not all(pronunciations):
-            raise ValueError("a pronunciation needs at least one phone")
-        lengths = torch.tensor([len(phones) for phones in pronunciations])
-        padded = torch.zeros(len(pronunciations), int(lengths.max()), dtype=torch.long)
-        for row, phones in zip(padded, pronunciations, strict=True):
-            row[: len(phones)] = torch.tensor([PHONE_INDEX[phone] for phone in phones])
-        embedding: Tensor = self.text(padded, lengths)
-        return embedding.numpy()
+    def _embed_text(self, phones: Tensor, lengths: Tensor) -> Tensor:
+        embedding: Tensor = self.text(phones, lengths)
+        return embedding
 
     @torch.inference_mode()
     def phone_log_posteriors(self, frames: Frames) -> np.ndarray:
         """Log posteriors (2 T, len(SYMBOLS)) float32 of the phones, one row for each 20 ms."""
         logits = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1]))
         return logits.log_softmax(dim=-1).numpy()
+
+    def match_vectors(self, frames: Frames) -> np.ndarray:
+        """Frame vectors (T, hidden), L2-normalised."""
+        return unit_rows(frames.hidden[:, :-1])

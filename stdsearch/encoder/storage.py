@@ -10,11 +10,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from stdsearch.encoder.base import Encoder
+from stdsearch.encoder.bilstm import BiLSTMEncoder, BiLSTMSettings
+from stdsearch.encoder.ecapa import ECAPAEncoder, ECAPASettings
 from stdsearch.encoder.span import EncoderSettings, SpanEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.features import MelSettings
 
 FORMAT = "stdsearch-encoder-1"
+KINDS: dict[str, tuple[type[Any], type[Any]]] = {  # an encoder's class and its settings
+    "span": (SpanEncoder, EncoderSettings),
+    "ecapa": (ECAPAEncoder, ECAPASettings),
+    "bilstm": (BiLSTMEncoder, BiLSTMSettings),
+}
 
 
 def default_encoder_path() -> Path:
@@ -22,7 +30,7 @@ def default_encoder_path() -> Path:
     return Path(str(files("stdsearch") / "models" / "base.safetensors"))
 
 
-def save_encoder(encoder: SpanEncoder, path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_encoder(encoder: Encoder, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write weights (float16), settings, and the encoder's metadata with the caller's over it.
 
     Raises StdSearchError if path cannot be written.
@@ -39,7 +47,7 @@ def save_encoder(encoder: SpanEncoder, path: Path, metadata: dict[str, str] | No
         raise StdSearchError(f"{path}: cannot be written ({error}); name another place") from None
 
 
-def load_encoder(path: Path | None = None) -> SpanEncoder:
+def load_encoder(path: Path | None = None) -> Encoder:
     """The encoder saved at path, or the one that ships, ready for inference.
 
     Raises StdSearchError for a file that is missing, truncated, or not an encoder of this version.
@@ -53,11 +61,15 @@ def load_encoder(path: Path | None = None) -> SpanEncoder:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise StdSearchError(f"{path}: not a readable safetensors file ({error}); fetch or export it again") from None
-    if header.get("format") != FORMAT or header.get("kind") != SpanEncoder.kind:
+    if header.get("format") != FORMAT:
         found = header.get("format", "none")
         raise StdSearchError(f"{path}: not an encoder that this version reads (format {found}, wanted {FORMAT})")
+    if header.get("kind") not in KINDS:
+        raise StdSearchError(
+            f"{path}: not an encoder that this version reads (kind {header.get('kind')!r}, wanted {', '.join(KINDS)})"
+        )
     try:
-        encoder = SpanEncoder(settings_from(json.loads(header["settings"])))
+        encoder = build_encoder(header["kind"], json.loads(header["settings"]))
         missing, unexpected = encoder.load_state_dict(weights, strict=False)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -69,8 +81,17 @@ def load_encoder(path: Path | None = None) -> SpanEncoder:
     return encoder.eval()
 
 
-def settings_from(values: dict[str, Any]) -> EncoderSettings:
-    """Settings from the plain values that JSON gives back; TypeError or KeyError if they are none."""
-    values = dict(values)
-    mel = MelSettings(**values.pop("mel"))
-    return EncoderSettings(mel=mel, **{**values, "dilations": tuple(values["dilations"])})
+def build_encoder(kind: str, settings: dict[str, Any]) -> Encoder:
+    """An encoder of a kind, with random weights, by settings as plain values; errors as those of `settings_from`."""
+    encoder: Encoder = KINDS[kind][0](settings_from(settings, kind))
+    return encoder
+
+
+def settings_from(values: dict[str, Any], kind: str = "span") -> Any:
+    """Settings of a kind of encoder from the plain values that JSON gives back.
+
+    Raises KeyError, TypeError or ValueError if they are none.
+    """
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    plain["mel"] = MelSettings(**values["mel"])
+    return KINDS[kind][1](**plain)

@@ -1,12 +1,23 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stdsearch.encoder import EncoderSettings, SpanEncoder, load_encoder, save_encoder
+from stdsearch.encoder import (
+    BiLSTMSettings,
+    ECAPASettings,
+    Encoder,
+    EncoderSettings,
+    SpanEncoder,
+    build_encoder,
+    load_encoder,
+    save_encoder,
+)
 from stdsearch.errors import StdSearchError
+from stdsearch.features import MelSettings
 
 SMALL = EncoderSettings(channels=32, hidden=16, dim=8, head=24, text_channels=16, text_blocks=2, dilations=(1, 2))
 
@@ -34,6 +45,44 @@ def test_round_trip(saved, tmp_path):
 def test_the_fingerprint_survives_saving(saved):
     torch.manual_seed(0)
     assert SpanEncoder(SMALL).fingerprint == load_encoder(saved).fingerprint
+
+
+def test_an_encoder_of_any_kind_is_loaded_as_it_was_saved(any_encoder: Encoder, tmp_path: Path) -> None:
+    path = tmp_path / "any.safetensors"
+    save_encoder(any_encoder, path, {"recipe": "none"})
+    encoder = load_encoder(path)
+    assert type(encoder) is type(any_encoder)
+    assert encoder.settings == any_encoder.settings
+    assert encoder.metadata == {"recipe": "none"}
+    assert encoder.fingerprint == any_encoder.fingerprint
+    assert not encoder.training
+    stars = [encoder.embed_phones([("S", "T", "AA", "R")]) for encoder in (encoder, any_encoder)]
+    np.testing.assert_allclose(*stars, atol=5e-3)  # half precision
+    again = tmp_path / "again.safetensors"
+    save_encoder(encoder, again)
+    np.testing.assert_array_equal(load_encoder(again).embed_phones([("S", "T", "AA", "R")]), stars[0])
+
+
+def test_another_kind_is_refused(saved):
+    save_file(load_file(saved), saved, metadata={"format": "stdsearch-encoder-1", "kind": "oracle", "settings": "{}"})
+    with pytest.raises(StdSearchError, match="kind 'oracle', wanted span, ecapa, bilstm"):
+        load_encoder(saved)
+
+
+def test_weights_of_another_kind_are_refused(saved):
+    save_file(
+        load_file(saved), saved, metadata={"format": "stdsearch-encoder-1", "kind": "ecapa", "settings": '{"mel": {}}'}
+    )
+    with pytest.raises(StdSearchError, match=r"lacks .* has extra"):
+        load_encoder(saved)
+
+
+def test_settings_are_those_of_the_kind():
+    assert build_encoder("span", {"mel": {}, "dilations": [1]}).settings == EncoderSettings(dilations=(1,))
+    assert build_encoder("ecapa", {"mel": {"n_mels": 9}, "dilations": [2]}).settings == ECAPASettings(
+        mel=MelSettings(n_mels=9), dilations=(2,)
+    )
+    assert build_encoder("bilstm", {"mel": {}, "hidden": 4}).settings == BiLSTMSettings(mel=MelSettings(), hidden=4)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -55,6 +56,24 @@ def test_metadata_columns_can_be_asked_for(tmp_path: Path, record: Record, run: 
     assert result.exit_code == 0
     assert "table.csv: 1 rows name no recording, the first 'elsewhere'" in result.stderr
     assert open_archive(tmp_path / "archive").where("collection = 'news'").tolist() == [0]
+
+
+def test_slices_may_be_fewer(tmp_path: Path, record: Record, run: Callable[..., Result]) -> None:
+    """Of 75 frames of 40 ms: slices of 5 frames begin at 0, 2 ... 70, slices of 50 at 0 and 25."""
+    record("a.wav", 3)
+    assert run(tmp_path / "audio", "--all", "--longest", 2, "--lengths", 2, "--hop", 0.5).exit_code == 0
+    archive = open_archive(tmp_path / "archive")
+    assert archive.settings["slicing"] | {"longest": 2.0, "n_lengths": 2, "hop": 0.5} == archive.settings["slicing"]
+    lengths, counts = np.unique(archive.segments(np.arange(archive.n_segments)).dur, return_counts=True)
+    assert lengths.tolist() == pytest.approx([0.2, 2.0])
+    assert counts.tolist() == [36, 2]
+
+
+@pytest.mark.parametrize("option", [("--longest", 0.1), ("--lengths", 1), ("--hop", 0), ("--hop", 1.5)])
+def test_slices_that_are_none_are_a_usage_error(tmp_path: Path, run: Callable[..., Result], option: tuple) -> None:
+    result = run(tmp_path / "audio", *option)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
 
 
 @pytest.mark.parametrize(
