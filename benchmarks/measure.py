@@ -1,5 +1,6 @@
-"""What every benchmark writes down beside its figures: command, commit, machine, threads, versions."""
+"""What every benchmark writes down beside its figures: command, commit, machine, threads, versions, and the system."""
 
+import argparse
 import json
 import platform
 import shlex
@@ -8,10 +9,14 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stdsearch.encoder import Encoder
 
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "numpy", "numba", "faiss-cpu")
+SHIPPED = ("span, as shipped", "speech train, 8.5 h")  # see stdsearch/models/base.md
 
 
 def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: int = 1) -> Path:
@@ -29,6 +34,29 @@ def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: i
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({**about, **figures}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """Options of a benchmark of encoders: the result's name, and which encoder, trained on what."""
+    parser.add_argument("--name", required=True, help="of the result")
+    parser.add_argument("--encoder", type=Path, help="default: the one that ships")
+    parser.add_argument("--system", help="what the tables call it")
+    parser.add_argument("--trained-on", help="data and hours, for the tables")
+    parser.add_argument("--cut", action="store_true", help="encode each clip cut out, not in its utterance")
+    parser.add_argument("--threads", type=int, default=1)
+
+
+def load_system(arguments: argparse.Namespace) -> tuple["Encoder", dict[str, Any]]:
+    """The encoder that the options of add_system name, and what a result says of it."""
+    from stdsearch.encoder import load_encoder
+    from stdsearch.threads import set_threads
+
+    set_threads(arguments.threads)
+    encoder = load_encoder(arguments.encoder)
+    system, trained_on = (arguments.encoder.stem, "not stated") if arguments.encoder else SHIPPED
+    about: dict[str, Any] = {"system": arguments.system or system, "trained_on": arguments.trained_on or trained_on}
+    about["cut"] = arguments.cut
+    return encoder, {"encoder": encoder.fingerprint[:16], **about}
 
 
 def _plain(argument: str) -> str:

@@ -8,59 +8,79 @@ is over all pairs of stretches, cross-modal over all pairs of a word's first pro
 
 import argparse
 import csv
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from measure import write_result
+from clips import Clip, embed_clips, pronounce
+from measure import add_system, load_system, write_result
 
-from stdsearch.audio import read
-from stdsearch.encoder import Encoder, load_encoder
+from stdsearch.encoder import Encoder
 from stdsearch.formats.ecf import read_ecf
-from stdsearch.metrics.discrimination import cross_modal, pair_scores, same_different
-from stdsearch.pronounce import Pronouncer
+from stdsearch.metrics.discrimination import SameDifferent, cross_modal, pair_scores, same_different
 
 
-def embed_words(task: Path, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings (n, dim) of the stretches of words.tsv, cut from their whole recordings, with words and speakers."""
-    recordings: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with open(task / "words.tsv", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            recordings[row["recording"]].append(row)
+def read_words(task: Path) -> list[Clip]:
+    """The stretches of words.tsv, in their whole recordings."""
     names = [excerpt.audio_filename for excerpt in read_ecf(task / "ecf.xml").excerpts]
-    audio = {Path(name).stem: name for name in names}
-    vectors, words, speakers = [], [], []
-    for recording, rows in recordings.items():
-        path = next(up / audio[recording] for up in task.resolve().parents if (up / audio[recording]).exists())
-        spans = np.array([(float(row["tbeg"]), float(row["tend"])) for row in rows])
-        vectors.append(encoder.embed_spans(encoder.frames(read(path)), spans[:, 0], spans[:, 1]))
-        words += [row["word"] for row in rows]
-        speakers += [row["speaker"] for row in rows]
-    return np.concatenate(vectors), np.array(words), np.array(speakers)
+    folders = task.resolve().parents
+    audio = {Path(name).stem: next(up / name for up in folders if (up / name).exists()) for name in names}
+    with open(task / "words.tsv", encoding="utf-8", newline="") as file:
+        return [
+            Clip(row["word"], row["speaker"], audio[row["recording"]], float(row["tbeg"]), float(row["tend"]))
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
+
+
+def evaluate(encoder: Encoder, clips: Sequence[Clip]) -> dict[str, Any]:
+    """Average precisions over all pairs of the clips; None where there is no pair to find."""
+    return discriminate(encoder, embed_clips(encoder, clips), clips)
+
+
+def discriminate(encoder: Encoder, vectors: np.ndarray, clips: Sequence[Clip]) -> dict[str, Any]:
+    """The figures of evaluate, from the clips' embeddings (n, dim)."""
+    words, same = np.array([clip.text for clip in clips]), acoustic(vectors, clips)
+    types = np.unique(words)
+    texts = encoder.embed_phones(pronounce(types.tolist()))
+    return {
+        "tokens": len(words),
+        "types": len(types),
+        "speakers": len({clip.speaker for clip in clips}),
+        "same_word_pairs": same.all.n_positive if same else 0,
+        "acoustic_ap": _precision(same, "all"),
+        "acoustic_ap_same_speaker": _precision(same, "same_speaker"),
+        "acoustic_ap_different_speaker": _precision(same, "different_speaker"),
+        "crossmodal_ap": round(cross_modal(texts, types, vectors, words).average_precision, 4),
+    }
+
+
+def acoustic(vectors: np.ndarray, clips: Sequence[Clip]) -> SameDifferent | None:
+    """Same-different discrimination of the clips by sound; None if no word comes twice."""
+    words = np.array([clip.text for clip in clips])
+    if len(np.unique(words)) == len(words):
+        return None
+    return same_different(pair_scores(vectors), words, np.array([clip.speaker for clip in clips]))
+
+
+def _precision(same: SameDifferent | None, pairs: str) -> float | None:
+    curve = getattr(same, pairs, None)
+    return round(curve.average_precision, 4) if curve else None
 
 
 def main() -> None:
     """Run it and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", type=Path)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--encoder", type=Path, help="default: the one that ships")
+    add_system(parser)
     arguments = parser.parse_args()
-    encoder, pronouncer = load_encoder(arguments.encoder), Pronouncer()
-    vectors, words, speakers = embed_words(arguments.task, encoder)
-    types = np.unique(words)
-    texts = encoder.embed_phones([pronouncer.pronounce(word)[0] for word in types])
-    same = same_different(pair_scores(vectors), words, speakers)
-    figures = {
-        "encoder": encoder.fingerprint[:16],
-        "tokens": len(words),
-        "types": len(types),
-        "acoustic_ap": round(same.all.average_precision, 4),
-        "acoustic_ap_different_speaker": same.different_speaker and round(same.different_speaker.average_precision, 4),
-        "crossmodal_ap": round(cross_modal(texts, types, vectors, words).average_precision, 4),
-    }
+    encoder, about = load_system(arguments)
+    clips = read_words(arguments.task)
+    if arguments.cut:
+        clips = [clip.alone() for clip in clips]
+    figures = about | evaluate(encoder, clips)
     print(figures)
-    print(write_result(f"words_{arguments.name}", figures, threads=1))
+    print(write_result(f"words_{arguments.name}", figures, threads=arguments.threads))
 
 
 if __name__ == "__main__":
