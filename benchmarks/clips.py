@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.audio import read
-from stdsearch.encoder import Frames, Encoder
+from stdsearch.encoder import Encoder, Frames
 from stdsearch.errors import StdSearchError
 from stdsearch.pronounce import Pronouncer
 from train.manifest import Utterance, read_manifest

@@ -4,14 +4,19 @@ Everything works on natural-log mel power (B, T, n_mels), so that a batch costs 
 reverberation act on power, a change of speed or of vocal tract length resamples the time or the mel axis.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stdsearch.features import FLOOR
+from stdsearch.audio import read
+from stdsearch.features import FLOOR, LogMel, MelSettings
 
+TELEPHONE = 3400.0  # Hz
 LOG_FLOOR = float(torch.log(torch.tensor(FLOOR)))
 
 
@@ -120,3 +125,19 @@ class Augment:
             torch.fft.rfft(power, n=n, dim=1) * torch.fft.rfft(tail, n=n, dim=1).unsqueeze(-1), n=n, dim=1
         )
         return wet_power[:, : power.shape[1]].clamp_min(0)
+
+
+def augmenter(settings: AugmentSettings, mel: MelSettings, noise: Sequence[Path]) -> Callable[[int], Augment]:
+    """What makes the Augment of a seed, for log-mel of some settings and with these background recordings."""
+    log_mel = LogMel(mel)
+    recorded = [log_mel(torch.from_numpy(read(path))) for path in noise]
+    laid = torch.cat(recorded) if recorded else torch.empty(0, mel.n_mels)
+    band_limit_bin = int((_mel_centres(mel) < TELEPHONE).sum())
+    return lambda seed: Augment(settings, laid, hop=mel.hop, band_limit_bin=band_limit_bin, seed=seed)
+
+
+def _mel_centres(mel: MelSettings) -> np.ndarray:
+    """Where the bins (n_mels,) have their centres, in Hz, roughly: those of HTK's scale, Slaney's being much alike."""
+    low, high = (2595 * np.log10(1 + f / 700) for f in (mel.f_min, mel.f_max))
+    centres: np.ndarray = 700 * (10 ** (np.linspace(low, high, mel.n_mels + 2)[1:-1] / 2595) - 1)
+    return centres

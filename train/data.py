@@ -5,26 +5,18 @@ inexactness that slicing will have; other spans of the same audio, without a lab
 Batch t of a seed is the same on every machine, so that a resumed run sees what an undisturbed one would.
 """
 
-import hashlib
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from stdsearch.audio import read
 from stdsearch.encoder.span import STRIDE
-from stdsearch.features import LogMel, MelSettings
-from stdsearch.phones import PHONE_INDEX, PHONES, SILENCE, SYMBOLS
+from stdsearch.phones import PHONES
 from train.augment import LOG_FLOOR, Augment
-from train.manifest import Utterance
-
-Phones = tuple[str, ...]
+from train.speech import Phones, SpeechData
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,61 +78,6 @@ class _Cut:
     utterance: int
     tbeg: float
     speed: float
-
-
-class SpeechData:
-    """All utterances of a split in memory: log-mel in half precision, phones and words with their times."""
-
-    def __init__(
-        self,
-        utterances: Sequence[Utterance],
-        folder: Path,
-        mel: MelSettings,
-        cache: Path | None = None,
-        progress: Callable[[Sequence[Utterance]], Iterable[Utterance]] = lambda items: items,
-    ) -> None:
-        self.utterances = [utterance for utterance in utterances if utterance.words]
-        self.hop = mel.hop
-        name = hashlib.sha256(repr((mel, [u.utterance for u in self.utterances])).encode()).hexdigest()[:16]
-        file = cache / f"mel-{name}.npz" if cache else None
-        if file and file.exists():
-            with np.load(file) as stored:
-                self.mel, self.offset = torch.from_numpy(stored["mel"]), stored["offset"]
-        else:
-            log_mel = LogMel(mel)
-            parts = [
-                log_mel(torch.from_numpy(read(folder / u.audio, channel=u.channel, tbeg=u.tbeg, dur=u.dur))).half()
-                for u in progress(self.utterances)
-            ]
-            self.mel, self.offset = torch.cat(parts), np.cumsum([0, *(len(part) for part in parts)])
-            if file:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                np.savez(file, mel=self.mel.numpy(), offset=self.offset)
-        self.phones = [np.array([PHONE_INDEX[p.phone] for w in u.words for p in w.phones]) for u in self.utterances]
-        self.times = [np.array([(p.tbeg, p.tend) for w in u.words for p in w.phones]) for u in self.utterances]
-        # positions in the phone list where words begin, and the list's length
-        self.borders = [np.cumsum([0, *(len(w.phones) for w in u.words)]) for u in self.utterances]
-        self.by_word: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for i, utterance in enumerate(self.utterances):
-            for word in utterance.words:
-                self.by_word[word.text].append((i, (word.tbeg + word.tend) / 2))
-
-    def log_prior(self) -> np.ndarray:
-        """The log share (len(SYMBOLS),) of the time that each phone, and silence, takes; each given a second more."""
-        seconds = np.zeros(len(SYMBOLS))
-        for labels, times in zip(self.phones, self.times, strict=True):
-            np.add.at(seconds, labels, times[:, 1] - times[:, 0])
-        seconds[PHONE_INDEX[SILENCE]] += max(0.0, self.seconds - seconds.sum())
-        return np.log((seconds + 1) / (seconds + 1).sum())
-
-    @property
-    def seconds(self) -> float:
-        """Duration of all utterances."""
-        return len(self.mel) * self.hop
-
-    def n_frames(self, utterance: int) -> int:
-        """Mel frames of an utterance."""
-        return int(self.offset[utterance + 1] - self.offset[utterance])
 
 
 class Batches:
@@ -350,11 +287,3 @@ def same_place(row: np.ndarray, begin: np.ndarray, end: np.ndarray, target: np.n
         i, j = np.nonzero((inter >= share * union) & (target[at] >= 0)[None, :])
         pairs.append(np.stack([at[i], target[at[j]]], axis=1))
     return np.concatenate(pairs).astype(np.int64)
-
-
-def pad_phones(texts: Sequence[Phones]) -> tuple[Tensor, Tensor]:
-    """Phone strings as (n, L) indices into SYMBOLS, zero beyond their lengths (n,)."""
-    lengths = torch.tensor([len(text) for text in texts])
-    rows = [torch.tensor([PHONE_INDEX[phone] for phone in text]) for text in texts]
-    width = int(lengths.max())
-    return torch.stack([F.pad(row, (0, width - len(row))) for row in rows]), lengths

@@ -1,7 +1,6 @@
-"""A finished or running training turned into an encoder file with its model card."""
+"""A finished or running training turned into a model file with its card."""
 
 import json
-import pickle
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,14 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from stdsearch.encoder import SpanEncoder, save_encoder
-from stdsearch.encoder.storage import settings_from
+from stdsearch.encoder import Encoder, save_encoder
+from stdsearch.encoder.storage import build_encoder
 from stdsearch.errors import StdSearchError
+from train import checkpoint
 from train.manifest import Utterance
-
-AVERAGE = "module.encoder."  # where the averaged encoder's weights lie in a checkpoint
 
 
 def describe_data(utterances: Sequence[Utterance]) -> list[dict[str, Any]]:
@@ -48,31 +44,33 @@ def commit() -> str:
 
 
 def export(run: Path, model: Path) -> dict[str, Any]:
-    """Write the averaged encoder of a run to `model`, its card beside it as .md; returns the last figures on dev.
+    """Write the averaged encoder of a run to `model`, its card beside it as .md; returns its last figures on dev.
 
-    Raises StdSearchError if the run holds no checkpoint that can be read.
+    Of a run with patience it is the best encoder, else the latest. Raises StdSearchError if the run holds no
+    checkpoint that can be read.
     """
+    best = run / "best.pt"
     try:
-        state = torch.load(run / "checkpoint.pt", weights_only=True)
+        state = checkpoint.read(best if best.exists() else run / "checkpoint.pt")
         about = json.loads((run / "run.json").read_text(encoding="utf-8"))
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         identity = json.loads(state["identity"])
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise StdSearchError(f"{run}: holds no run that can be exported ({reason}); train first") from error
-    encoder = SpanEncoder(settings_from(identity["settings"]["encoder"]))
-    weights = {k.removeprefix(AVERAGE): v for k, v in state["average"].items() if k.startswith(AVERAGE)}
-    encoder.load_state_dict(weights)
-    figures: dict[str, Any] = next((line for line in reversed(lines) if "dev_phone_acc" in line), {})
-    provenance = {"recipe": identity["recipe"], "steps": str(state["step"]), "commit": about["commit"]}
-    save_encoder(encoder, model, provenance)
+    except (OSError, ValueError, KeyError, StdSearchError) as error:
+        raise StdSearchError(f"{run}: holds no run that can be exported ({error}); train first") from error
+    encoder = build_encoder(identity["kind"], identity["settings"]["encoder"])
+    prefix = f"module.{identity['product']}."
+    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    measured = [line for line in lines if line["step"] <= state["step"] and any(k.startswith("dev_") for k in line)]
+    figures = {k: v for k, v in measured[-1].items() if k.startswith("dev_") or k == "step"} if measured else {}
+    provenance = {"recipe": about["recipe"], "variant": about["variant"], "steps": str(state["step"])}
+    save_encoder(encoder, model, {**provenance, "commit": about["commit"]})
     card = model_card(model.stem, about, identity, state["step"], figures, encoder)
     model.with_suffix(".md").write_text(card, encoding="utf-8")
     return figures
 
 
 def model_card(
-    name: str, about: dict[str, Any], identity: dict[str, Any], step: int, figures: dict[str, Any], encoder: SpanEncoder
+    name: str, about: dict[str, Any], identity: dict[str, Any], step: int, figures: dict[str, Any], encoder: Encoder
 ) -> str:
     """The card in Markdown: what it is, what it learnt from and how, what it reached; licences are for the author."""
     n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
@@ -82,12 +80,14 @@ def model_card(
     )
     reached = "\n".join(f"| {key.removeprefix('dev_')} | {value} |" for key, value in figures.items() if "dev_" in key)
     settings = json.dumps(asdict(encoder.settings))
+    recipe = f"recipe `{about['recipe']}`, variant `{about['variant']}`" + (", small" if about["small"] else "")
+    length = f"{step} steps ({step / about['steps_per_epoch']:.1f} epochs)"
     return f"""# {name}
 
-Encoder of stdsearch: log-mel → frames of {1000 * encoder.settings.frame_seconds:.0f} ms → embeddings of spans, and
-pronunciations in the same space. {n_parameters / 1e6:.1f} million parameters, stored as float16.
+Encoder of stdsearch, of kind `{encoder.kind}`: sound and pronunciations embedded in one space.
+{n_parameters / 1e6:.1f} million parameters, stored as float16.
 
-- recipe `{identity["recipe"]}`, {step} steps, seed {identity["loop"]["seed"]}, commit {about["commit"] or "unknown"}
+- {recipe}, {length}, seed {identity["loop"]["seed"]}, commit {about["commit"] or "unknown"}
 - encoder settings `{settings}`
 - fingerprint `{encoder.fingerprint}`
 

@@ -1,4 +1,4 @@
-"""The training loop: steps, learning rate, averaging, checkpoints that resume, metrics as JSON lines.
+"""The training loop: steps, averaging, evaluation, early stopping, checkpoints that resume, a log as JSON lines.
 
 Everything random in a step follows from the seed and the step's number, so that a run that was interrupted
 and resumed sees what an undisturbed one would.
@@ -7,19 +7,24 @@ and resumed sees what an undisturbed one would.
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stdsearch.errors import StdSearchError
+from train import checkpoint
+from train.recipe import Recipe, to_device
+from train.schedule import Schedule, learning_rate
 
 LOG_EVERY = 50  # steps that a line of the log is the mean of; checkpoints fall between lines
+MOMENTUM = 0.9  # of SGD
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,146 +32,134 @@ class LoopSettings:
     """How long and how fast to train."""
 
     steps: int = 6000
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
-    warm_up: int = 300
+    schedule: Schedule = "cosine"
+    warm_up: float = 0.05  # share of the steps
     weight_decay: float = 0.01
     clip: float = 2.0  # gradient norm
-    average: float = 0.998  # decay of the exponential average of the weights, which is what is exported
+    average: float = 0.998  # decay of the exponential average of the weights, which is what is exported; 0: the last
     evaluate_every: int = 500
+    patience: int = 0  # evaluations without a better one after which to stop, keeping the best model; 0: never
     checkpoint_seconds: float = 300.0
     seed: int = 0
     bf16: bool = True
     device: str = "cpu"
 
 
-class Recipe(Protocol):
-    """What the loop needs to know of a recipe."""
+class _Stopwatch:
+    """Seconds spent by stage."""
 
-    name: str
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
 
-    @property
-    def model(self) -> nn.Module:
-        """What is trained: the encoder with everything that only training needs."""
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
 
-    def settings(self) -> dict[str, Any]:
-        """Everything that must be equal for a checkpoint to go on; JSON."""
-
-    def batch(self, step: int) -> Any:
-        """The batch of a step; called in another thread, ahead of time."""
-
-    def loss(self, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch and figures to log."""
-
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Figures on dev of an averaged copy of the model."""
-
-
-def learning_rate(step: int, settings: LoopSettings) -> float:
-    """Linear warm-up, then half a cosine down to 1 % of the peak."""
-    if step < settings.warm_up:
-        return settings.learning_rate * (step + 1) / settings.warm_up
-    share = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
-    return settings.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+    def rounded(self) -> dict[str, float]:
+        return {stage: round(seconds, 1) for stage, seconds in self.seconds.items()}
 
 
 def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dict[str, Any]], None]) -> nn.Module:
-    """The averaged model after all steps; `out` gets checkpoint.pt and log.jsonl, and a run there is resumed.
+    """The averaged model after all steps, or the best one if patience ended; a run that is in `out` is resumed.
 
-    report is called with every line of the log. Raises StdSearchError if the loss stops being finite,
-    leaving the last checkpoint, or if the checkpoint there belongs to another recipe or other settings.
+    `out` gets log.jsonl, checkpoint.pt and, with patience, best.pt. report is called with every line of the log; a line
+    holds means since the line before, and since the start of the process the seconds of its stages, of which "wait"
+    is for data. Raises StdSearchError if the loss stops being finite, leaving the last checkpoint, or if the
+    checkpoint there belongs to another recipe or other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     model = recipe.model.to(settings.device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
-    identity = {"recipe": recipe.name, **recipe.settings(), "loop": asdict(settings)}
-    identity = json.loads(json.dumps(identity))
-    checkpoint = out / "checkpoint.pt"
-    first = _resume(checkpoint, identity, model, average, optimizer) if checkpoint.exists() else 0
-    _rewind(out / "log.jsonl", first)
+    groups = recipe.parameter_groups(settings.weight_decay)
+    optimizer = _optimizer(groups, settings)
+    identity = {"recipe": recipe.name, "product": recipe.product, **recipe.settings(), "loop": asdict(settings)}
+    run = checkpoint.Run(out, identity)
+    first = run.resume(model, average, optimizer)
+    log_file = out / "log.jsonl"
+    earlier = _rewind(log_file, first)
+    judged = [line[f"dev_{recipe.criterion}"] for line in earlier if f"dev_{recipe.criterion}" in line]
 
-    started, saved, seconds_data = time.monotonic(), time.monotonic(), 0.0
-    sums: dict[str, float] = {}
-    with open(out / "log.jsonl", "a", encoding="utf-8") as log, ThreadPoolExecutor(1) as loader:
+    began = saved = time.monotonic()
+    stage, sums = _Stopwatch(), dict[str, float]()
+    with open(log_file, "a", encoding="utf-8") as log, ThreadPoolExecutor(1) as loader:
         ahead: Future = loader.submit(recipe.batch, first)
         for step in range(first, settings.steps):
-            waited = time.monotonic()
-            batch = ahead.result()
-            seconds_data += time.monotonic() - waited
+            if _is_over(judged, settings.patience):
+                break
+            with stage("wait"):
+                batch = ahead.result()
             ahead = loader.submit(recipe.batch, step + 1)
             model.train()
             torch.manual_seed(hash((settings.seed, step)) & 0x7FFFFFFF)  # dropout
+            rate = learning_rate(
+                step, settings.steps, settings.learning_rate, settings.schedule, warm_up=settings.warm_up
+            )
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
-            with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
-                loss, figures = recipe.loss(batch)
-            if not math.isfinite(loss.item()):
+                group["lr"] = rate * group.get("scale", 1.0)
+            with stage("forward"), torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
+                loss, figures = recipe.loss(to_device(batch, settings.device))
+                value = loss.item()
+            if not math.isfinite(value):
                 raise StdSearchError(
-                    f"{out}: the loss is {loss.item()} at step {step}, and would be so again; "
+                    f"{out}: the loss is {value} at step {step}, and would be so again; "
                     "train with another seed or a lower learning rate into another --out"
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            optimizer.step()
-            average.update_parameters(model)
+            with stage("backward"):
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+            with stage("update"):
+                nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+                optimizer.step()
+                average.update_parameters(model)
 
-            for name, value in {"loss": loss.item(), **figures}.items():
-                sums[name] = sums.get(name, 0.0) + value
+            for name, figure in {"loss": value, **figures}.items():
+                sums[name] = sums.get(name, 0.0) + figure
             done = step + 1
             if done % LOG_EVERY == 0 or done == settings.steps:
                 n = done - max(first, step // LOG_EVERY * LOG_EVERY)
-                line = {"step": done, "seconds": round(time.monotonic() - started, 1), "wait": round(seconds_data, 1)}
-                line |= {name: round(value / n, 4) for name, value in sums.items()}
+                line: dict[str, Any] = {"step": done, "seconds": round(time.monotonic() - began, 1), **stage.rounded()}
+                line |= {name: round(total / n, 4) for name, total in sums.items()} | {"rate": rate}
                 sums = {}
                 if done % settings.evaluate_every == 0 or done == settings.steps:
-                    line |= {f"dev_{k}": round(v, 4) for k, v in recipe.evaluate(average.module.eval()).items()}
+                    with stage("evaluate"):
+                        figures = recipe.evaluate(average.module.eval())
+                    line |= {f"dev_{name}": round(figure, 4) for name, figure in figures.items()}
+                    if recipe.criterion in figures:
+                        judged.append(line[f"dev_{recipe.criterion}"])
+                        if settings.patience and judged.index(max(judged)) == len(judged) - 1:
+                            run.save_best(done, average)
                 log.write(json.dumps(line) + "\n")
                 log.flush()
                 report(line)
-                if time.monotonic() - saved > settings.checkpoint_seconds or done == settings.steps:
-                    _save(checkpoint, identity, done, model, average, optimizer)
+                ends = done == settings.steps or _is_over(judged, settings.patience)
+                if time.monotonic() - saved > settings.checkpoint_seconds or ends:
+                    run.save(done, model, average, optimizer)
                     saved = time.monotonic()
+    if settings.patience:
+        run.load_best(average)
     module: nn.Module = average.module.eval()
     return module
 
 
-def _save(path: Path, identity: dict, step: int, model: nn.Module, average: nn.Module, optimizer: Any) -> None:
-    state = {
-        "identity": json.dumps(identity),
-        "step": step,
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+def _optimizer(groups: list[dict[str, Any]], settings: LoopSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM, fused=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
-def _rewind(log: Path, step: int) -> None:
-    """Leave the lines of the log up to a step: what an interrupted run did after its checkpoint is done again."""
+def _is_over(judged: list[float], patience: int) -> bool:
+    """Whether the best of all evaluations lies `patience` of them or more back."""
+    return bool(patience) and bool(judged) and len(judged) - 1 - judged.index(max(judged)) >= patience
+
+
+def _rewind(log: Path, step: int) -> list[dict[str, Any]]:
+    """The lines of the log up to a step, which are left there: what followed its checkpoint is done again."""
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    kept = (line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     log.write_text("".join(kept), encoding="utf-8")
-
-
-def _resume(path: Path, identity: dict, model: nn.Module, average: nn.Module, optimizer: Any) -> int:
-    """The number of steps done, after everything was set as it was."""
-    try:
-        state = torch.load(path, weights_only=True)
-        was = json.loads(state["identity"])
-    except Exception as error:  # whatever unpickling comes upon
-        reason = str(error).partition("\n")[0]
-        raise StdSearchError(f"{path}: not a readable checkpoint ({reason}); remove it to start again") from error
-    differing = [key for key in {*was, *identity} if was.get(key) != identity.get(key)]
-    if differing:
-        raise StdSearchError(f"{path}: made with another {', '.join(sorted(differing))}; choose another --out")
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    return [json.loads(line) for line in kept]

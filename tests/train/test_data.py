@@ -11,8 +11,9 @@ from stdsearch.audio import write_wav
 from stdsearch.features import MelSettings
 from stdsearch.phones import PHONE_INDEX
 from train.augment import Augment, AugmentSettings
-from train.data import Batches, DataSettings, SpeechData, edit, pad_phones, same_place
+from train.data import Batches, DataSettings, edit, same_place
 from train.manifest import PhoneSpan, Utterance, Word
+from train.speech import SpeechData
 
 QUIET = AugmentSettings(
     speed=0, vocal_tract=0, gain=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
@@ -119,9 +120,3 @@ def test_same_place_by_hand():
     begin, end = np.array([0.0, 0.1, 5.0, 0.0]), np.array([1.0, 1.1, 6.0, 1.0])
     target = np.array([0, -1, 1, -1])
     assert sorted(map(tuple, same_place(row, begin, end, target, 0.7))) == [(0, 0), (1, 0), (2, 1)]
-
-
-def test_padding():
-    phones, lengths = pad_phones([("AA",), ("B", "K", "S")])
-    assert lengths.tolist() == [1, 3]
-    assert phones.tolist() == [[PHONE_INDEX["AA"], 0, 0], [PHONE_INDEX[p] for p in ("B", "K", "S")]]

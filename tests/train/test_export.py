@@ -14,22 +14,25 @@ from train.cli import train
 from train.export import commit, describe_data, export
 from train.loop import LoopSettings, fit
 from train.manifest import read_manifest
+from train.recipe import Recipe
 from train.recipes.span import SpanModel
 
 TINY = EncoderSettings(channels=16, dilations=(1, 2), hidden=8, dim=8, head=16, text_channels=8, text_blocks=1)
 
 
-class Still:
+class Still(Recipe):
     """A recipe of one step that pulls every weight of the encoder by a little."""
 
     name = "still"
+    criterion = "phone_acc"
+    steps_per_epoch = 10
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.model = SpanModel(TINY)
 
     def settings(self) -> dict:
-        return {"settings": {"encoder": asdict(TINY)}}
+        return {"kind": "span", "settings": {"encoder": asdict(TINY)}}
 
     def batch(self, step: int) -> None:
         return None
@@ -48,7 +51,8 @@ def trained(tmp_path: Path) -> tuple[Path, SpanModel]:
     settings = LoopSettings(steps=60, evaluate_every=50, bf16=False)
     model = fit(Still(), out, settings, lambda line: None)
     data = [{"split": "train", "corpus": "made", "hours": 1.5, "utterances": 30, "speakers": 4}]
-    (out / "run.json").write_text(json.dumps({"recipe": "still", "commit": "abc", "data": data}))
+    about = {"recipe": "still", "variant": "full", "small": False, "steps_per_epoch": 10, "commit": "abc", "data": data}
+    (out / "run.json").write_text(json.dumps(about))
     assert isinstance(model, SpanModel)
     return out, model
 
@@ -60,7 +64,7 @@ def test_the_average_is_exported_with_its_provenance(trained: tuple[Path, SpanMo
     encoder = load_encoder(tmp_path / "tiny.safetensors")
     assert encoder.settings == TINY
     assert encoder.fingerprint == averaged.encoder.fingerprint
-    assert encoder.metadata == {"recipe": "still", "steps": "60", "commit": "abc"}
+    assert encoder.metadata == {"recipe": "still", "variant": "full", "steps": "60", "commit": "abc"}
 
 
 def test_the_card_says_what_it_is_and_what_it_learnt_from(trained: tuple[Path, SpanModel], tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_the_card_says_what_it_is_and_what_it_learnt_from(trained: tuple[Path, S
     card = (tmp_path / "tiny.md").read_text()
     assert card.startswith("# tiny\n")
     for line in (
-        "- recipe `still`, 60 steps, seed 0, commit abc",
+        "- recipe `still`, variant `full`, 60 steps (6.0 epochs), seed 0, commit abc",
         f"- fingerprint `{averaged.encoder.fingerprint}`",
         "| train | made | 1.50 | 30 | 4 |",
         "| phone_acc | 0.625 |",

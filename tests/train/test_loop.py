@@ -9,17 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from stdsearch.errors import StdSearchError
-from train.loop import LoopSettings, fit, learning_rate
+from train.loop import LoopSettings, fit
+from train.recipe import Recipe
 
 SETTINGS = LoopSettings(
-    steps=130, learning_rate=0.01, warm_up=10, evaluate_every=100, checkpoint_seconds=0.0, bf16=False, average=0.9
+    steps=130, learning_rate=0.01, warm_up=0.08, evaluate_every=100, checkpoint_seconds=0.0, bf16=False, average=0.9
 )
 
 
-class Line:
+CLOCK = ("seconds", "wait", "forward", "backward", "update", "evaluate")
+
+
+class Line(Recipe):
     """A toy recipe: y = 2 x - 1 learnt from noisy batches through dropout, so that everything random matters."""
 
     name = "line"
+    criterion = "at_one"
+    steps_per_epoch = 10
 
     def __init__(
         self, *, disturb: Callable[[int], None] = lambda step: None, slope: float = 2.0, nan_at: int = -1
@@ -49,7 +55,7 @@ class Line:
 def log(out: Path) -> list[dict[str, Any]]:
     """Lines of the log, without what the clock says."""
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ("seconds", "wait")} for line in lines]
+    return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:
@@ -157,10 +163,76 @@ def test_a_damaged_checkpoint_is_told_in_a_line(tmp_path: Path, damage: bytes) -
     assert "\n" not in str(told.value)
 
 
-def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
-    rates = [learning_rate(step, SETTINGS) for step in range(131)]
-    assert rates[0] == pytest.approx(0.001)
-    assert rates[9] == rates[10] == max(rates) == pytest.approx(0.01)
-    assert rates[70] == pytest.approx(0.01 * (0.01 + 0.99 / 2))
-    assert rates[130] == pytest.approx(0.0001)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
+class Fading(Line):
+    """As Line, but it gets worse from the fourth evaluation on."""
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        self.n_evaluations = getattr(self, "n_evaluations", 0) + 1
+        return {"at_one": [0.1, 0.2, 0.5, 0.4, 0.5, 0.3, 0.9][self.n_evaluations - 1]}
+
+
+PATIENT = replace(SETTINGS, steps=350, evaluate_every=50, patience=3)
+
+
+def test_patience_ends_the_run_and_keeps_the_best(tmp_path: Path) -> None:
+    """The third evaluation, after 150 steps, is the best; an equal one does not count as better."""
+    best = fit(Fading(), tmp_path / "out", PATIENT, lambda line: None)
+    assert [line["step"] for line in log(tmp_path / "out")] == [50, 100, 150, 200, 250, 300]
+    kept = torch.load(tmp_path / "out" / "best.pt", weights_only=True)["step"]
+    assert kept == 150
+    assert not equal(best, fit(Line(), tmp_path / "whole", replace(PATIENT, patience=0), lambda line: None))
+    again = fit(Fading(), tmp_path / "out", PATIENT, lambda line: None)
+    assert equal(again, best)
+    assert len(log(tmp_path / "out")) == 6
+
+
+def test_a_recipe_without_figures_on_dev_never_ends_early(tmp_path: Path) -> None:
+    class Blind(Line):
+        def evaluate(self, model: nn.Module) -> dict[str, float]:
+            return {}
+
+    fit(Blind(), tmp_path, replace(PATIENT, steps=100, patience=1), lambda line: None)
+    assert log(tmp_path)[-1]["step"] == 100
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "halving", "constant"])
+def test_sgd_and_every_schedule_learn(tmp_path: Path, schedule: Any) -> None:
+    settings = replace(SETTINGS, steps=300, optimizer="sgd", schedule=schedule, learning_rate=0.02)
+    fit(Line(), tmp_path, settings, lambda line: None)
+    first, *_, last = log(tmp_path)
+    assert last["loss"] < first["loss"] / 2
+
+
+def test_a_group_may_learn_at_a_pace_of_its_own(tmp_path: Path) -> None:
+    """With scale 0 the first layer stays as it was."""
+
+    class Halted(Line):
+        def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+            first, *rest = self.model.children()  # type: ignore[misc]
+            others = [parameter for layer in rest for parameter in layer.parameters()]
+            return [{"params": list(first.parameters()), "scale": 0.0, "weight_decay": 0.0}, {"params": others}]
+
+    recipe = Halted()
+    before = recipe.model[0].weight.detach().clone()  # type: ignore[index]
+    fit(recipe, tmp_path, replace(SETTINGS, steps=20, average=0.0), lambda line: None)
+    assert torch.equal(recipe.model[0].weight, before)  # type: ignore[index]
+
+
+def test_where_the_time_went_is_logged(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    fit(Line(), tmp_path, SETTINGS, lines.append)
+    assert all({"wait", "forward", "backward", "update"} <= line.keys() for line in lines)
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(Line(), tmp_path, replace(SETTINGS, steps=50), lambda line: None)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(StdSearchError, match=r"checkpoint.pt: cannot be written .*No space left"):
+        fit(Line(), tmp_path / "other", SETTINGS, lambda line: None)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+    assert not list(tmp_path.rglob("*.partial"))

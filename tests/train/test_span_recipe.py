@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from train.cli import train
 from train.data import DataSettings
 from train.loop import LoopSettings, fit
 from train.manifest import Word, read_manifest, write_manifest
+from train.recipe import Inputs
 from train.recipes import span
 from train.recipes.span import SpanRecipe, SpanSettings
 
@@ -30,10 +32,11 @@ def recipe(manifest: Path, tmp_path: Path) -> SpanRecipe:
     return make(manifest, tmp_path)
 
 
-def make(manifest: Path, cache: Path, settings: SpanSettings = TINY, **change: object) -> SpanRecipe:
+def make(manifest: Path, cache: Path, settings: SpanSettings = TINY, **change: Any) -> SpanRecipe:
     utterances = read_manifest(manifest)
-    options = {"dictionary": DICTIONARY, "noise": [manifest.parent / "d0.wav"], "cache": cache, "seed": 0, **change}
-    return SpanRecipe(utterances, manifest.parent, settings, **options)  # type: ignore[arg-type]
+    noise = [manifest.parent / "d0.wav"]
+    inputs = Inputs(utterances, manifest.parent, cache, noise=noise, dictionary=DICTIONARY)
+    return SpanRecipe(settings, replace(inputs, **change))
 
 
 def test_the_same_seed_gives_the_same_loss_and_gradients(manifest: Path, tmp_path: Path, recipe: SpanRecipe) -> None:
@@ -94,22 +97,22 @@ def test_dev_without_long_words_tells_the_phones_alone(manifest: Path, tmp_path:
         return replace(word, text=word.text[:4])
 
     utterances = [replace(u, words=tuple(map(short, u.words))) for u in read_manifest(manifest)]
-    recipe = SpanRecipe(utterances, manifest.parent, TINY, dictionary=DICTIONARY, noise=[], cache=tmp_path, seed=0)
+    recipe = make(manifest, tmp_path, utterances=utterances)
     assert recipe.evaluate(recipe.model.eval()).keys() == {"phone_acc"}
 
 
 def test_a_corpus_of_no_weight_is_never_drawn(manifest: Path, tmp_path: Path) -> None:
     utterances = read_manifest(manifest)
     utterances = [replace(u, corpus="other") if u.utterance == "u0" else u for u in utterances]
-    settings = replace(TINY, corpus_weight=(("other", 0.0),), data=replace(TINY.data, paired=0.0))
-    recipe = SpanRecipe(utterances, manifest.parent, settings, dictionary=DICTIONARY, noise=[], cache=tmp_path, seed=0)
+    settings = replace(TINY, data=replace(TINY.data, paired=0.0))
+    recipe = make(manifest, tmp_path, settings, utterances=utterances, corpus_weight=(("other", 0.0),))
     assert recipe.train.utterances[0].corpus == "other"
-    drawn = {u for step in range(20) for u, _ in recipe.batch._pick_crops(np.random.default_rng(step))}  # type: ignore[attr-defined]
+    drawn = {u for step in range(20) for u, _ in recipe._batches._pick_crops(np.random.default_rng(step))}
     assert drawn == {1, 2, 3, 4, 5}
 
 
 def test_training_lowers_the_loss(recipe: SpanRecipe, tmp_path: Path) -> None:
-    settings = LoopSettings(steps=100, learning_rate=0.01, warm_up=10, bf16=False, average=0.9)
+    settings = LoopSettings(steps=100, learning_rate=0.01, warm_up=0.1, bf16=False, average=0.9)
     lines: list[dict] = []
     fit(recipe, tmp_path, settings, lines.append)
     assert lines[1]["loss"] < 0.9 * lines[0]["loss"]
@@ -118,16 +121,9 @@ def test_training_lowers_the_loss(recipe: SpanRecipe, tmp_path: Path) -> None:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """`stdsearch train` with small networks and batches, from tmp_path."""
-    monkeypatch.setattr(span.SpanSettings, "__init__", _tiny(span.SpanSettings.__init__))
+    monkeypatch.setattr(span, "PLAN", replace(span.PLAN, variants={"full": TINY}))
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(train, [str(argument) for argument in arguments])
-
-
-def _tiny(init: Callable) -> Callable:
-    def small(self: SpanSettings, **given: object) -> None:
-        init(self, **{"encoder": TINY.encoder, "data": TINY.data, **given})
-
-    return small
 
 
 def test_from_a_manifest_to_an_encoder(run: Callable[..., Result], manifest: Path, tmp_path: Path) -> None:

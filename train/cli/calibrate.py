@@ -1,0 +1,37 @@
+"""`stdsearch train calibrate`: how scores become probabilities."""
+
+from pathlib import Path
+
+import click
+
+from train.cli.options import FILE, check_folder
+
+
+@click.command()
+@click.argument("archive", type=FILE)
+@click.argument("task", type=FILE)
+@click.option("--out", type=FILE, required=True, help="Encoder to write: the archive's, with its calibration.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
+def calibrate(archive: Path, task: Path, out: Path, threads: int | None) -> None:
+    """Fit how scores become probabilities, on dev.
+
+    TASK is a directory with ecf.xml, ref.rttm, kwlist.xml and, for spoken queries, examples.tsv; ARCHIVE was made from
+    its recordings.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from stdsearch.calibrate import to_json
+    from stdsearch.encoder import save_encoder
+    from stdsearch.search import Archive
+    from stdsearch.threads import available_cores, set_threads
+    from train.calibrate import Task
+    from train.calibrate import calibrate as fit
+
+    check_folder(out)
+    set_threads(threads or available_cores())
+    opened = Archive.open(archive)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        fitted = fit(Task.read(task), opened, lambda items: progress.track(items, description="Searching dev"))
+    save_encoder(opened.encoder, out, {"calibration": to_json(fitted)})

@@ -1,0 +1,174 @@
+"""`stdsearch train RECIPE`: the same options for every recipe; `stdsearch train list` shows them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stdsearch.errors import StdSearchError
+from train.cli.options import FILE, Assignment
+from train.recipes import RECIPES, plan
+
+
+@click.command("list")
+def list_recipes() -> None:
+    """Show the recipes and their variants: the whole method first, then rows of the papers' tables."""
+    for name, summary in RECIPES.items():
+        click.echo(f"{name}\t{summary}")
+        click.echo(f"\t{' '.join(plan(name).variants)}")
+
+
+def recipe_command(name: str) -> click.Command:
+    """The command of a recipe."""
+    return click.Command(
+        name,
+        callback=lambda **options: _train(name, **options),
+        help=f"Train {RECIPES[name]}.\n\nInterrupt and resume at will: the same command goes on from its checkpoint.",
+        params=_options(name),
+        no_args_is_help=True,
+    )
+
+
+def _options(name: str) -> list[click.Parameter]:
+    variants = list(plan(name).variants)
+    loop, epochs = plan(name).loop, plan(name).epochs
+    length = f"{epochs} epochs" if epochs else f"{loop.steps} steps"
+    return [
+        click.Option(["--data"], type=FILE, required=True, help="Manifest made by `stdsearch train prepare`."),
+        click.Option(["--out"], type=FILE, required=True, help="Directory of the run; a run that is there is resumed."),
+        click.Option(
+            ["--variant"], type=click.Choice(variants), default=variants[0], show_default=True,
+            help="The whole method, or a row of the paper's tables.",
+        ),
+        click.Option(
+            ["--small"], is_flag=True, hidden=plan(name).small is None,
+            help="A smaller network, for two cores and some hours of speech.",
+        ),
+        click.Option(["--encoder"], type=FILE, help="Encoder to build upon, where the recipe does [default: base]."),
+        click.Option(["--noise"], type=FILE, help="Directory of background recordings to mix in."),
+        click.Option(["--epochs"], type=click.IntRange(min=1), help=f"Times through the data [default: {length}]."),
+        click.Option(["--steps"], type=click.IntRange(min=1), help="Batches, instead of --epochs."),
+        click.Option(
+            ["--learning-rate"], type=click.FloatRange(min=0, min_open=True), default=loop.learning_rate,
+            show_default=True, help="At its peak.",
+        ),
+        click.Option(
+            ["--patience"], type=click.IntRange(min=0), default=loop.patience, show_default=True,
+            help="Evaluations on dev without a better one after which to stop and keep the best; 0: never.",
+        ),
+        click.Option(["--seed"], type=int, default=0, show_default=True),
+        click.Option(["--device"], default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+        click.Option(["--bf16/--float32"], default=loop.bf16, show_default=True, help="Numbers of the forward pass."),
+        click.Option(["--threads"], type=click.IntRange(min=1), help="Cores to use [default: all]."),
+        click.Option(["--cache"], type=FILE, help="Directory of features, which runs may share [default: OUT]."),
+        click.Option(
+            ["--corpus-weight", "corpus_weights"], type=Assignment(click.FloatRange(min=0)), multiple=True,
+            metavar="CORPUS=FACTOR", help="Draw a corpus more or less often than its hours say; repeatable.",
+        ),
+        click.Option(["--allow-shared-speakers"], is_flag=True, help="Accept speakers that are in two splits."),
+        click.Option(["--tensorboard"], is_flag=True, help="Write the figures for TensorBoard as well, into OUT."),
+    ]  # fmt: skip
+
+
+def _train(
+    name: str,
+    *,
+    data: Path,
+    out: Path,
+    variant: str,
+    small: bool,
+    encoder: Path | None,
+    noise: Path | None,
+    epochs: int | None,
+    steps: int | None,
+    learning_rate: float,
+    patience: int,
+    seed: int,
+    device: str,
+    bf16: bool,
+    threads: int | None,
+    cache: Path | None,
+    corpus_weights: tuple[tuple[str, float], ...],
+    allow_shared_speakers: bool,
+    tensorboard: bool,
+) -> None:
+    from stdsearch.pronounce.lexicon import Dictionary
+    from stdsearch.threads import available_cores, set_threads
+    from train.cli.live import Live
+    from train.export import commit, describe_data
+    from train.loop import fit
+    from train.manifest import check_speakers, read_manifest
+    from train.recipe import Inputs
+
+    if epochs and steps:
+        raise click.UsageError("give --epochs or --steps, not both")
+    _check_device(device)
+    set_threads(threads or available_cores())
+    utterances = read_manifest(data)
+    if not allow_shared_speakers:
+        check_speakers(utterances, data)
+    for split in ("train", "dev"):
+        if not any(utterance.words for utterance in utterances if utterance.split == split):
+            raise StdSearchError(
+                f"{data}: nothing is said in the split {split}; prepare it with --hold-out dev=0.05, for example"
+            )
+    if noise and not noise.is_dir():
+        raise StdSearchError(f"{noise}: no such folder; name one of background recordings")
+    for folder in (out, cache or out):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StdSearchError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
+    planned = plan(name)
+    settings = planned.variants[variant]
+    if small and planned.small is None:
+        raise click.UsageError(f"{name} has no small network")
+    with Live(name, out, tensorboard=tensorboard) as live:
+        recipe = planned.make(
+            planned.small(settings) if small and planned.small else settings,
+            Inputs(
+                utterances,
+                data.parent,
+                cache or out,
+                noise=sorted(path for path in noise.iterdir() if path.is_file()) if noise else [],
+                dictionary=Dictionary().all_pronunciations(),
+                corpus_weight=corpus_weights,
+                encoder=encoder,
+                seed=seed,
+                device=device,
+                progress=live.reading,
+            ),
+        )
+        if epochs is None and steps is None:
+            epochs, steps = planned.epochs, planned.loop.steps
+        n_steps = recipe.steps_per_epoch * epochs if epochs else steps
+        assert n_steps
+        loop = replace(
+            planned.loop,
+            steps=n_steps,
+            learning_rate=learning_rate,
+            patience=patience,
+            seed=seed,
+            device=device,
+            bf16=bf16,
+        )
+        about: dict[str, Any] = {"recipe": name, "variant": variant, "small": small, "commit": commit()}
+        about |= {"steps_per_epoch": recipe.steps_per_epoch, "data": describe_data(utterances)}
+        (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        live.start(n_steps)
+        fit(recipe, out, loop, live.report)
+    click.echo(f"Trained. Next: stdsearch train export {out} MODEL.safetensors", err=True)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StdSearchError(
+            f"--device {device}: cannot be used ({reason}); name cpu, or cuda where there is a GPU"
+        ) from None
