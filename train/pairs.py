@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX, PHONES
 from stdsearch.verifier import MARGIN
 from stdsearch.verifier.network import STEPS
@@ -103,6 +104,11 @@ class Phrases:
         for u in range(len(data.utterances)):
             for place in self._runs(u):
                 self.places[self.phones(place)].append(place)
+        if len(self.places) < 2:
+            raise StdSearchError(
+                f"{len(self.places)} phrases of {settings.min_phones} to {settings.max_phones} phones in "
+                f"{len(data.utterances)} utterances, too few to tell apart; prepare more speech of that split"
+            )
         # phrases of each number of words, and those of them that two speakers or at least two utterances have
         self.all: list[list[Phones]] = [[] for _ in settings.words]
         self.repeated: list[list[Phones]] = [[] for _ in settings.words]
@@ -143,9 +149,7 @@ class Phrases:
             listed = (self.repeated if repeated else self.all)[n]
             if listed:
                 return listed[int(random.integers(len(listed)))]
-        if repeated:
-            return self.anchor(random, repeated=False)
-        raise ValueError("no phrase is long enough")
+        return self.anchor(random, repeated=False)  # nothing is said twice
 
     def match(self, random: np.random.Generator, *, repeated: bool) -> Trial:
         """A phrase and another place where it is said, by another speaker if that is found soon."""

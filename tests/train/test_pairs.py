@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stdsearch.encoder import SpanEncoder
+from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX
 from stdsearch.verifier import MARGIN
 from tests.train.conftest import PHONE_SECONDS, WORDS
@@ -28,6 +29,19 @@ def data(manifest: Path, encoder: SpanEncoder, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def phrases(data: FrameData) -> Phrases:
     return Phrases(data, SETTINGS)
+
+
+def test_too_few_phrases_are_told(data: FrameData) -> None:
+    with pytest.raises(StdSearchError, match="0 phrases of 20 to 24 phones in 6 utterances"):
+        Phrases(data, replace(SETTINGS, min_phones=20))
+
+
+def test_where_nothing_is_said_twice_phrases_are_enrolled_by_text(
+    manifest: Path, encoder: SpanEncoder, tmp_path: Path
+) -> None:
+    once = FrameData(read_manifest(manifest)[:1], manifest.parent, encoder, tmp_path)
+    trial = Phrases(once, SETTINGS).match(np.random.default_rng(0), repeated=True)
+    assert trial.example is None
 
 
 def said(data: FrameData, place: Place) -> list[str]:

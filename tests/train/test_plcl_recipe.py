@@ -55,7 +55,10 @@ def settled(recipe: PLCLRecipe) -> PLCLRecipe:
 
 def test_the_loss_is_the_sum_of_its_terms(make: Make) -> None:
     recipe = settled(make())
-    loss, figures = recipe.loss(recipe.batch(0))
+    batch = recipe.batch(0)
+    loss, figures = recipe.loss(batch)
+    frames = batch.query_length.sum() + batch.example_length.sum()
+    assert figures.pop("frames") == 4 * frames
     assert figures.keys() == {"clat", "claa", "uat", "uat3", "uaa", "uata"}
     assert loss.item() == pytest.approx(sum(figures.values()), rel=1e-5)
 
@@ -65,7 +68,7 @@ def test_variants_leave_out_what_they_say(make: Make) -> None:
         paper = VARIANTS[name]
         settings = replace(TINY, enrolment=paper.enrolment, phoneme_level=paper.phoneme_level)
         recipe = settled(make(settings))
-        return set(recipe.loss(recipe.batch(0))[1])
+        return set(recipe.loss(recipe.batch(0))[1]) - {"frames"}
 
     assert terms("text") == {"clat", "uat", "uat3"}
     assert terms("audio") == {"claa", "uaa"}
@@ -85,7 +88,7 @@ def test_phrases_enrolled_by_text_alone_do_not_count_where_an_example_is_wanted(
         example_spans=torch.zeros_like(batch.example_spans),
     )
     loss, figures = recipe.loss(unheard)
-    assert figures.keys() == {"clat", "uat", "uat3"}
+    assert figures.keys() == {"clat", "uat", "uat3", "frames"}
     assert torch.isfinite(loss)
 
 
@@ -198,6 +201,10 @@ def test_training_lowers_the_loss_and_the_errors(make: Make) -> None:
 def test_figures_of_one_enrolment_are_of_it_alone(make: Make) -> None:
     recipe = make(replace(TINY, enrolment="text"))
     assert {name.split("_")[0] for name in recipe.evaluate(recipe.model.eval())} == {"text", "auc"}
+
+
+def test_an_epoch_is_as_many_pairs_as_words(make: Make) -> None:
+    assert make().steps_per_epoch == 2  # 18 words, 16 pairs
 
 
 def test_dev_trials_are_the_same_whatever_the_seed(make: Make) -> None:
