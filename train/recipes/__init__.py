@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # torch, which the list of recipes must not bring
 RECIPES = {
     "span": "CLAP + DWD + phones on spans of whole utterances: the encoder that ships",
     "jmcl": "joint CLAP + DWD on cut words, BiLSTM (arXiv 2512.14115)",
+    "plcl": "phoneme-level contrastive learning of a verifier (arXiv 2412.20805)",
     "adml": "adversarial deep metric learning on cut words, ECAPA-TDNN (arXiv 2505.16735)",
 }
 

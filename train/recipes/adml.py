@@ -158,7 +158,7 @@ def small(settings: ADMLSettings) -> ADMLSettings:
     """For two cores and some hours of speech: half the width, 20 ms a step, fewer words in a batch."""
     mel = replace(settings.encoder.mel, window=0.032, hop=0.020)
     encoder = replace(settings.encoder, mel=mel, channels=128)
-    return replace(settings, encoder=encoder, words=replace(settings.words, words=100))
+    return replace(settings, encoder=encoder, words=replace(settings.words, words=64))
 
 
 def _row(phoneme: PhonemeLoss, keyword: KeywordLoss = "none", *, mal: str = "") -> ADMLSettings:

@@ -12,6 +12,7 @@ writes, not as the code does).
 
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from stdsearch.encoder.bilstm import BiLSTMEncoder, BiLSTMSettings
@@ -31,6 +32,7 @@ class JMCLSettings:
     encoder: BiLSTMSettings = field(default_factory=BiLSTMSettings)
     words: WordSettings = field(default_factory=WordSettings)
     augment: AugmentSettings | None = WORD_AUGMENT
+    clips_at_once: int = 64
     clap: float = 0.1
     dwd: float = 1.0
 
@@ -60,7 +62,7 @@ class JMCLRecipe(WordRecipe):
     def loss(self, batch: WordBatch) -> tuple[Tensor, dict[str, float]]:
         """α1 · mean_m L_at^m + α2 · L_aa."""
         s, model = self.jmcl, self.model
-        audio = model.encoder.audio(batch.mel, batch.lengths)[1]
+        audio = self._embed_by_length(batch.mel, batch.lengths)
         figures = {"frames": float(batch.lengths.sum())}
         total = audio.new_zeros(())
         if s.clap:
@@ -77,11 +79,18 @@ class JMCLRecipe(WordRecipe):
             figures["dwd"] = dwd.item()
         return total, figures
 
+    def _embed_by_length(self, mel: Tensor, lengths: Tensor) -> Tensor:
+        """Embeddings (N, dim), made of clips of about one length at a time: of all, most frames would be padding."""
+        parts = lengths.argsort().split(self.jmcl.clips_at_once)
+        embedded = [self.encoder.audio(mel[part, : int(lengths[part].max())], lengths[part])[1] for part in parts]
+        return torch.cat(embedded)[torch.cat(parts).argsort()]
+
 
 def small(settings: JMCLSettings) -> JMCLSettings:
-    """For two cores and some hours of speech: half the width, two layers, 20 ms a step."""
+    """For two cores and some hours of speech: half the width, two layers, 20 ms a step, fewer words in a batch."""
     mel = replace(settings.encoder.mel, n_mels=64, window=0.040, hop=0.020)
-    return replace(settings, encoder=replace(settings.encoder, mel=mel, hidden=128, layers=2, dim=256))
+    encoder = replace(settings.encoder, mel=mel, hidden=128, layers=2, dim=256)
+    return replace(settings, encoder=encoder, words=replace(settings.words, words=64))
 
 
 PLAN = Plan(
