@@ -45,10 +45,10 @@ def index(
     """
     from indexer.build import build_archive, check_out
     from indexer.metadata import read_metadata
-    from indexer.slicing import SlicingSettings
     from indexer.sources import find_sources
     from stdsearch.encoder import load_encoder
     from stdsearch.encoder.storage import default_encoder_path
+    from stdsearch.slicing import SlicingSettings
     from stdsearch.threads import available_cores
 
     check_out(out)

@@ -24,6 +24,11 @@ import soxr
 from stdsearch.errors import StdSearchError
 
 SAMPLE_RATE = 16000  # Hz
+SUFFIXES = (  # what libsndfile reads, then what ffmpeg adds; a file that is named itself is tried whatever it is called
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp4",
+    ".mpeg", ".mpg", ".webm", ".wma", ".wmv", ".wv",
+)  # fmt: skip
 _CHUNK_SECONDS = 1  # decoded and resampled at a time; a damaged FLAC is lost from the chunk on that it breaks off in
 _WARM_UP_SECONDS = 1  # decoded before a span and dropped: after a seek MP3 and Vorbis need 0.05 s, soxr less
 _SLACK_SECONDS = 0.01  # times are written to 0.01 s, so a span may end this much after the recording

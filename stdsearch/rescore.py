@@ -8,11 +8,11 @@ are features, for `calibrate` to turn into a probability.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from stdsearch.align import align_phones, subsequence_dtw
-from stdsearch.archive import ArchiveReader
 from stdsearch.encoder import Frames, SpanEncoder
 from stdsearch.phones import PHONE_INDEX
 
@@ -101,6 +101,13 @@ class Candidates:
         )
 
 
+class FrameSource(Protocol):
+    """Where rescoring looks: an archive, or what a stream has brought lately."""
+
+    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
+        """The frames that cover [tbeg, tend), clipped to what there is, and the time in seconds where they begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stretches:
     """The frames around the candidates, end to end: offsets (n + 1,) in frames, start (n,) in seconds."""
@@ -124,7 +131,7 @@ class _Stretches:
 
 
 def rescore(
-    query: Query, candidates: Candidates, archive: ArchiveReader, encoder: SpanEncoder
+    query: Query, candidates: Candidates, source: FrameSource, encoder: SpanEncoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """The candidates with their exact borders, and the features (n,) by name.
 
@@ -138,7 +145,7 @@ def rescore(
     Borders come from the alignment, else from DTW. A candidate at the edge of a recording that leaves no room for the
     phones is left out.
     """
-    stretches = _gather(candidates, archive, MARGIN + query.beyond)
+    stretches = _gather(candidates, source, MARGIN + query.beyond)
     features = {"first": candidates.score}
     if query.examples:
         candidates, heard = _match_examples(query, candidates, stretches, encoder)
@@ -151,10 +158,10 @@ def rescore(
     return candidates, features
 
 
-def _gather(candidates: Candidates, archive: ArchiveReader, margin: float) -> _Stretches:
+def _gather(candidates: Candidates, source: FrameSource, margin: float) -> _Stretches:
     parts, starts = [], []
     for i in range(len(candidates)):
-        frames, start = archive.frames(
+        frames, start = source.frames(
             int(candidates.recording_id[i]),
             int(candidates.channel[i]),
             float(candidates.tbeg[i]) - margin,

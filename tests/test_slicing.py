@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.slicing import SlicingSettings, slice_stretch
+from stdsearch.slicing import SlicingSettings, slice_stretch
 
 FRAME = 0.04
 SMALL = SlicingSettings(shortest=0.12, longest=0.4, n_lengths=3)
