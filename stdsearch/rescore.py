@@ -20,6 +20,7 @@ MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses 
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
 LONGEST_EMBEDDED = 20  # phones: training sees no longer terms, and slices hold few
 PHONE_SECONDS = 0.12  # of slow speech
+SHORTEST_HIT = 0.02  # seconds: a phone posterior
 WORTH = 1.5  # nats by which a frame must be likelier than chance for the alignment to reach out for it
 
 
@@ -99,6 +100,11 @@ class Candidates:
         return Candidates(
             self.recording_id[index], self.channel[index], self.tbeg[index], self.tend[index], self.score[index]
         )
+
+    def within(self, duration: np.ndarray | float) -> "Candidates":
+        """The same without what reaches out of a recording, as the last frame may; duration: (n,) in seconds."""
+        tend = np.minimum(self.tend, duration)
+        return replace(self, tbeg=np.minimum(self.tbeg, tend - SHORTEST_HIT), tend=tend)
 
 
 class FrameSource(Protocol):

@@ -5,7 +5,7 @@ First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from stdsearch.types import Hit, Spoken, TermHits
 
 SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
 CANDIDATES = 150  # rescored for each term
-SHORTEST_HIT = 0.02  # seconds: a phone posterior
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,7 @@ class Archive:
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
         places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
-        tend = np.minimum(places.tend, duration)  # the last frame may reach out of the recording
-        return replace(places, tbeg=np.minimum(places.tbeg, tend - SHORTEST_HIT), tend=tend), features
+        return places.within(duration), features
 
     def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
         if not len(places):
