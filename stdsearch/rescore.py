@@ -1,8 +1,8 @@
 """Second look at candidates: where exactly, and how well, the term fits.
 
 A candidate is a segment that looked right as a whole. Here the term's phones are aligned with the phone posteriors
-around it, a spoken example with the frames around it (DTW), and the exact span found is embedded again. What comes out
-are features, for `calibrate` to turn into a probability.
+around it, a spoken example with the frames around it (DTW), and the exact span found is embedded again; a verifier, if
+there is one, judges that span last. What comes out are features, for `calibrate` to turn into a probability.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from stdsearch.align import align_phones, subsequence_dtw
 from stdsearch.encoder import Frames, SpanEncoder
 from stdsearch.phones import PHONE_INDEX
+from stdsearch.verifier import Verifier, cut
 
 MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
@@ -135,9 +136,19 @@ class _Stretches:
         frames = Frames(self.frames.hidden[taken], step)
         return encoder.embed_spans(frames, (begin - first + moved) * step, (end - first + moved) * step)
 
+    def cut(self, tbeg: np.ndarray, tend: np.ndarray) -> list[np.ndarray]:
+        """What a verifier hears of one span in each stretch, times in the recordings' seconds."""
+        step = self.frames.frame_seconds
+        parts = [Frames(part, step) for part in np.split(self.frames.hidden, self.offsets[1:-1])]
+        return [cut(part, *span) for part, *span in zip(parts, tbeg - self.start, tend - self.start, strict=True)]
+
 
 def rescore(
-    query: Query, candidates: Candidates, source: FrameSource, encoder: SpanEncoder
+    query: Query,
+    candidates: Candidates,
+    source: FrameSource,
+    encoder: SpanEncoder,
+    verifier: Verifier | None = None,
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """The candidates with their exact borders, and the features (n,) by name.
 
@@ -148,6 +159,8 @@ def rescore(
     middle; `pace`, the span's seconds a phone.
     Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span, likewise;
     `stretch`, the log ratio of its duration to the example's.
+    With a verifier: `verifier`, its log odds that the span is the term, of the pronunciation that it likes best and as
+    the mean over examples.
     Borders come from the alignment, else from DTW. A candidate at the edge of a recording that leaves no room for the
     phones is left out.
     """
@@ -159,6 +172,9 @@ def rescore(
     if query.pronunciations:
         candidates, aligned = _align_text(query, candidates, stretches, encoder)
         features |= aligned
+    if verifier:
+        features["verifier"] = _verify(query, stretches.cut(candidates.tbeg, candidates.tend), verifier)
+    if query.pronunciations:
         fits = np.isfinite(features["alignment"])
         candidates, features = candidates.take(fits), {name: value[fits] for name, value in features.items()}
     return candidates, features
@@ -240,6 +256,21 @@ def _match_examples(
         "length": np.full(len(candidates), np.log(10 * seconds)),
     }
     return replace(candidates, tbeg=tbeg, tend=tend), features
+
+
+def verify(query: Query, places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
+    """The feature `verifier` (n,) of places whose borders are exact, which `rescore` gives with the others."""
+    stretches = _gather(places, source, MARGIN)
+    return _verify(query, stretches.cut(places.tbeg, places.tend), verifier)
+
+
+def _verify(query: Query, spans: list[np.ndarray], verifier: Verifier) -> np.ndarray:
+    examples: list[np.ndarray | None] = [example.frames.hidden[:, :-1] for example in query.examples]
+    odds = [
+        np.mean([verifier.score(spans, phones=phones, example=example) for example in examples or [None]], axis=0)
+        for phones in query.pronunciations or [()]
+    ]
+    return np.max(odds, axis=0)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

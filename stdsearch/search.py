@@ -1,6 +1,7 @@
 """Search: from a typed term, spoken examples, or both, to hits.
 
-First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`. Second: rescored, calibrated, decided.
+First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`. Second: rescored, on request verified,
+calibrated, decided.
 """
 
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
-from stdsearch.calibrate import BETA, UNCALIBRATED, carried_by, decide
+from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, carried_by, decide
 from stdsearch.encoder import SpanEncoder, load_encoder
 from stdsearch.enrol import enrol
 from stdsearch.errors import StdSearchError
@@ -19,6 +20,7 @@ from stdsearch.kernels import merge_overlaps
 from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import Candidates, Query, rescore
 from stdsearch.types import Hit, Spoken, TermHits
+from stdsearch.verifier import Verifier
 
 SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
 CANDIDATES = 150  # rescored for each term
@@ -41,17 +43,24 @@ class Archive:
     ...     print(hit.recording, hit.tbeg, hit.score)
     """
 
-    def __init__(self, reader: ArchiveReader, encoder: SpanEncoder, pronouncer: Pronouncer) -> None:
+    def __init__(
+        self, reader: ArchiveReader, encoder: SpanEncoder, pronouncer: Pronouncer, verifier: Verifier | None = None
+    ) -> None:
         self.reader = reader
         self.encoder = encoder
         self.pronouncer = pronouncer
-        self.calibrations = carried_by(encoder.metadata)
+        self.verifier = verifier
+        # a verifier's feature has its weight in the verifier's calibration
+        self.calibrations = carried_by((verifier or encoder).metadata)
+        self.uncalibrated = BY_VERIFIER if verifier else UNCALIBRATED
 
     @classmethod
-    def open(cls, path: Path | str, *, lexicon: Path | None = None) -> "Archive":
+    def open(cls, path: Path | str, *, lexicon: Path | None = None, verifier: Verifier | None = None) -> "Archive":
         """The archive at path, with the encoder that it carries; lexicon: the user's own pronunciations.
 
-        Raises StdSearchError if there is no sound archive.
+        verifier: has the last look at candidates, whose probabilities then come from its calibration.
+
+        Raises StdSearchError if there is no sound archive, or if the verifier is of another encoder.
         """
         reader = open_archive(path)
         encoder = load_encoder(reader.encoder_path)
@@ -60,7 +69,12 @@ class Archive:
                 f"{reader.encoder_path}: is encoder {encoder.fingerprint}, but the archive was made by "
                 f"{reader.encoder_fingerprint}; restore the encoder or index again"
             )
-        return cls(reader, encoder, Pronouncer(lexicon))
+        if verifier and verifier.encoder_fingerprint != encoder.fingerprint:
+            raise StdSearchError(
+                f"{reader.path}: made by encoder {encoder.fingerprint}, but the verifier was trained on "
+                f"{verifier.encoder_fingerprint}; give a verifier of the archive's encoder"
+            )
+        return cls(reader, encoder, Pronouncer(lexicon), verifier)
 
     def search(
         self,
@@ -134,14 +148,14 @@ class Archive:
         at = self.reader.segments(ids)
         places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores)
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
-        places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder)
+        places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder, self.verifier)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
         return places.within(duration), features
 
     def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
         if not len(places):
             return []
-        calibration = self.calibrations.get(query.mode, UNCALIBRATED)
+        calibration = self.calibrations.get(query.mode, self.uncalibrated)
         odds = calibration.own_odds(features)
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
         places, score = places.take(kept), calibration.probability(odds[kept])

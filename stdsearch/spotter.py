@@ -14,17 +14,17 @@ LONGEST_HOLD and a hop. A term longer than a slice is recognised by its middle a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Protocol
 
 import numpy as np
 
 from stdsearch.activity import speech_spans
 from stdsearch.audio import SAMPLE_RATE
-from stdsearch.calibrate import UNCALIBRATED, Calibration, carried_by
+from stdsearch.calibrate import BY_VERIFIER, UNCALIBRATED, Calibration, carried_by
 from stdsearch.encoder import Frames, SpanEncoder
 from stdsearch.kernels import merge_overlaps
-from stdsearch.rescore import MARGIN, Candidates, Query, rescore
+from stdsearch.rescore import MARGIN, Candidates, Query, rescore, verify
 from stdsearch.slicing import SlicingSettings, slice_stretch
+from stdsearch.verifier import Verifier
 
 LONGEST_HOLD = 0.4  # seconds
 SURROUNDINGS = 0.6  # seconds that the network sees to the left of a frame
@@ -59,15 +59,6 @@ class Detection:
     def tend(self) -> float:
         """Where it ends, in seconds."""
         return self.tbeg + self.dur
-
-
-class SpanVerifier(Protocol):
-    """What has the last word on whether a span holds a keyword, as `stdsearch.verifier.Verifier`."""
-
-    def score(
-        self, spans: Sequence[np.ndarray], *, phones: tuple[str, ...] = (), example: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Log odds (n,) that spans, frame vectors (T, w), hold the term: its phones, an example (U, w), or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +107,7 @@ class Spotter:
         keywords: Mapping[str, Query],
         encoder: SpanEncoder,
         *,
-        verifier: SpanVerifier | None = None,
+        verifier: Verifier | None = None,
         settings: SpotterSettings | None = None,
     ) -> None:
         self.settings = settings or SpotterSettings()
@@ -124,6 +115,7 @@ class Spotter:
         self._queries = tuple(keywords.values())
         self._encoder = encoder
         self._verifier = verifier
+        self._verified = carried_by(verifier.metadata) if verifier else {}
         calibrations = carried_by(encoder.metadata)
         self._calibrations = [calibrations.get(query.mode, UNCALIBRATED) for query in self._queries]
         self._groups = self._grouped()
@@ -225,8 +217,12 @@ class Spotter:
         places, odds = places.within(duration), self._calibrations[keyword].own_odds(features)
         if self._verifier:
             promising = odds >= PROMISING
+            if not promising.any():
+                return []
             places = places.take(promising)
-            odds = self._verify(self._verifier, query, places, window)
+            features = {name: value[promising] for name, value in features.items()}
+            features["verifier"] = verify(query, places, window, self._verifier)
+            odds = self._verified.get(query.mode, BY_VERIFIER).own_odds(features)
         score = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return [
             Detection(
@@ -234,21 +230,6 @@ class Spotter:
             )
             for i in np.flatnonzero(score >= self.settings.threshold)
         ]
-
-    @staticmethod
-    def _verify(verifier: SpanVerifier, query: Query, places: Candidates, window: _Window) -> np.ndarray:
-        """Log odds (n,) of the pronunciation that fits a place best, the mean over the examples."""
-        if not len(places):
-            return np.empty(0)
-        spans = [window.frames(0, 0, tbeg, tend)[0].hidden for tbeg, tend in zip(places.tbeg, places.tend, strict=True)]
-        examples: Sequence[np.ndarray | None] = [example.frames.hidden for example in query.examples] or [None]
-        return np.max(
-            [
-                np.mean([verifier.score(spans, phones=phones, example=example) for example in examples], axis=0)
-                for phones in query.pronunciations or [()]
-            ],
-            axis=0,
-        )
 
     def _grouped(self) -> tuple[_Group, ...]:
         lags = [

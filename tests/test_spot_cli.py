@@ -17,6 +17,7 @@ from stdsearch.cli.spot import spot
 from stdsearch.encoder import load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.spotter import SpotterSettings
+from stdsearch.verifier import Verifier, VerifierSettings, save_verifier
 from tests.conftest import babble
 from tests.test_spotter import calibration
 
@@ -124,6 +125,22 @@ def test_a_file_that_cannot_be_read_does_not_lose_the_others(run: Run) -> None:
     (told,) = result.stderr.splitlines()
     assert told.startswith("stdsearch: text.wav: no audio")
     assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_verifier_has_the_last_word(run: Run, calibrated: Path) -> None:
+    settings = VerifierSettings(width=8, dim=8, positions=4, hidden=8, heads=1)
+    verifier = Verifier(settings, load_encoder(calibrated).fingerprint)
+    save_verifier(verifier, Path("verifier.safetensors"))
+    save_verifier(Verifier(settings, "another"), Path("other.safetensors"))
+    arguments = ("--example", EXAMPLE, "--threshold", 0, "talk.wav")
+    plain = detections(run(*arguments))
+    assert detections(run("--no-verify", *arguments)) == plain  # the one that ships is of another encoder
+    (found,) = [d for d in detections(run("--verifier", "verifier.safetensors", *arguments)) if d["tbeg"] > 2]
+    (same,) = [d for d in plain if d["tbeg"] == found["tbeg"]]
+    assert same["score"] != found["score"]
+    result = run("--verifier", "other.safetensors", *arguments)
+    assert str(result.exception).startswith("other.safetensors: was trained on encoder another, but this is ")
+    assert run("--verifier", "verifier.safetensors", "--no-verify", *arguments).exit_code == 2
 
 
 @pytest.mark.parametrize(

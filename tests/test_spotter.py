@@ -13,9 +13,11 @@ from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import MARGIN, Query
 from stdsearch.spotter import Detection, Spotter, SpotterSettings
 from stdsearch.types import Spoken
+from stdsearch.verifier import Verifier, VerifierSettings
 from tests.conftest import babble
 
 TBEG, TEND = 6.2, 6.84  # where in the stream the example is
+CONTEXT = Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0)
 
 
 def calibration() -> str:
@@ -23,9 +25,8 @@ def calibration() -> str:
     near = Logistic(("first", "dtw"), (0.9, 0.99), (0.05, 0.003), (0.0, 3.0), 0.0)
     anywhere = Logistic(("first",), (0.0,), (1.0,), (1.0,), 0.0)
     path = replace(near, centre=(0.0, 0.99), spread=(1.0, 0.003))
-    context = Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0)
     of_mode = {"text": anywhere, "audio": near, "both": path}
-    return to_json({mode: Calibration(own, context) for mode, own in of_mode.items()})
+    return to_json({mode: Calibration(own, CONTEXT) for mode, own in of_mode.items()})
 
 
 @pytest.fixture
@@ -161,23 +162,26 @@ def test_both_kinds_of_evidence(listener: SpanEncoder, query: Query, stream: np.
     assert all(TBEG - 2 * MARGIN <= d.tbeg < d.tend <= TEND + 2 * MARGIN for d in found)
 
 
-class Stand:
-    """A verifier that believes in one pronunciation, and notes what it was asked."""
+class Judge(Verifier):
+    """Log odds of 1.5 for one pronunciation and of 0.5 for whatever else; notes what it is asked."""
 
     def __init__(self) -> None:
+        super().__init__(VerifierSettings(width=8, dim=8, positions=4, hidden=8, heads=1))
         self.asked: list[tuple[int, tuple[str, ...], bool]] = []
 
     def score(
-        self, spans: Sequence[np.ndarray], *, phones: tuple[str, ...] = (), example: np.ndarray | None = None
+        self, spans: Sequence[np.ndarray], *, phones: Sequence[str] = (), example: np.ndarray | None = None
     ) -> np.ndarray:
-        self.asked.append((len(spans), phones, example is not None))
-        return np.full(len(spans), 1.5 if phones == ("S", "T", "AA", "R") else 0.5)
+        assert {span.shape[1] for span in spans} == {8}
+        self.asked.append((len(spans), tuple(phones), example is not None))
+        return np.full(len(spans), 1.5 if tuple(phones) == ("S", "T", "AA", "R") else 0.5)
 
 
 def test_a_verifier_has_the_last_word(listener: SpanEncoder, query: Query, stream: np.ndarray) -> None:
+    """Without a calibration of its own, the probability is the sigmoid of its log odds."""
     text = enrol("star", (), listener, Pronouncer(), longest=1.6)
     assert text.pronunciations[0] == ("S", "T", "AA", "R")
-    verifier = Stand()
+    verifier = Judge()
     spotter = Spotter({"star": text, "word": query}, listener, verifier=verifier)
     found = [d for _, d in listen(spotter, stream, 4000)]
     assert {(d.keyword, round(d.score, 4)) for d in found} == {("star", 0.8176), ("word", 0.6225)}
@@ -185,4 +189,26 @@ def test_a_verifier_has_the_last_word(listener: SpanEncoder, query: Query, strea
         *((phones, False) for phones in text.pronunciations),
         ((), True),
     }
-    assert all(n for n, *_ in verifier.asked)
+
+
+def test_a_calibrated_verifier_weighs_other_features_too(
+    listener: SpanEncoder, query: Query, stream: np.ndarray
+) -> None:
+    verifier = Judge()
+    own = Logistic(("dtw", "verifier"), (0.0, 0.0), (1.0, 1.0), (0.0, 2.0), -0.3)
+    verifier.metadata = {"calibration": to_json({"audio": Calibration(own, CONTEXT)})}
+    found = [d for _, d in listen(Spotter({"word": query}, listener, verifier=verifier), stream, 4000)]
+    assert {round(d.score, 4) for d in found} == {0.6682}  # sigmoid of 2 * 0.5 - 0.3
+
+
+def test_a_verifier_is_not_asked_about_what_is_unlikely(
+    listener: SpanEncoder, query: Query, stream: np.ndarray
+) -> None:
+    """By DTW, only the word itself and what lies across it come near."""
+    verifier = Judge()
+    settings = SpotterSettings(threshold=0.0)
+    found = [
+        d for _, d in listen(Spotter({"word": query}, listener, verifier=verifier, settings=settings), stream, 4000)
+    ]
+    without = [d for _, d in listen(Spotter({"word": query}, listener, settings=settings), stream, 4000)]
+    assert 1 <= len(found) < len(without)

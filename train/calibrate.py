@@ -1,7 +1,8 @@
 """Fits the calibration of an encoder: from the features of candidates to probabilities, on a dev task.
 
 Candidates of every term of a detection task are labelled by the reference; two logistic models are fitted for each
-kind of query (text, audio, both), see `stdsearch.calibrate`.
+kind of query (text, audio, both), see `stdsearch.calibrate`. Where the archive was opened with a verifier, its log odds
+are one of the features, and the calibration is the verifier's.
 """
 
 from collections import defaultdict

@@ -34,6 +34,8 @@ _file = click.Path(path_type=Path)
 @click.option("--kwlist", type=_file, help="Search for every term of a KWList.")
 @click.option("--examples", type=_file, help="Spoken examples of many terms: TSV with kwid, audio, tbeg, dur, term.")
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
+@click.option("--verify", is_flag=True, help="Let the verifier that ships have a last look at every candidate.")
+@click.option("--verifier", type=_file, metavar="FILE", help="The same by another verifier.")
 @click.option("--where", metavar="SQL", help='Search only in recordings for which this holds, as in "year < 1970".')
 @click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Leave out hits that score less.")
@@ -48,6 +50,8 @@ def query(
     kwlist: Path | None,
     examples: Path | None,
     lexicon: Path | None,
+    verify: bool,
+    verifier: Path | None,
     where: str | None,
     limit: int | None,
     threshold: float,
@@ -87,9 +91,11 @@ def query(
         waiting = progress.add_task("Opening the archive", total=None)
         from stdsearch.search import Archive
         from stdsearch.threads import available_cores, set_threads
+        from stdsearch.verifier import load_verifier
 
         set_threads(threads or available_cores())
-        opened = Archive.open(archive, lexicon=lexicon)
+        judge = load_verifier(verifier) if verify or verifier else None
+        opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
         progress.update(waiting, description="Searching", total=len(requests))
         on_error = report if kwlist or examples else None
         found = opened.search_all(requests, where=where, limit=limit, threshold=threshold, on_error=on_error)

@@ -15,8 +15,10 @@ from stdsearch.cli.clock import clock
 from stdsearch.errors import StdSearchError
 
 if TYPE_CHECKING:
+    from stdsearch.encoder import SpanEncoder
     from stdsearch.spotter import Detection, Spotter
     from stdsearch.types import Spoken
+    from stdsearch.verifier import Verifier
 
 STREAM = "-"
 FILE_HOP = 20.0  # seconds of a file looked at together
@@ -37,6 +39,8 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), help="[default: table; json in a pipe]")
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
 @click.option("--encoder", metavar="MODEL", type=_file, help="An encoder of your own.")
+@click.option("--verifier", metavar="FILE", type=_file, help="Who has the last word [default: the one that ships].")
+@click.option("--no-verify", is_flag=True, help="Do without a verifier.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 def spot(
     arguments: tuple[str, ...],
@@ -45,6 +49,8 @@ def spot(
     format_: str | None,
     lexicon: Path | None,
     encoder: Path | None,
+    verifier: Path | None,
+    no_verify: bool,
     threads: int | None,
 ) -> None:
     """Report each place in AUDIO where a KEYWORD is said, as soon as it is known.
@@ -63,6 +69,8 @@ def spot(
         raise click.UsageError("no audio: end with files, or with - for raw audio on the standard input")
     if not keywords and not spoken:
         raise click.UsageError("no keyword: give keywords before the audio, or an --example NAME=FILE")
+    if verifier and no_verify:
+        raise click.UsageError("give either --verifier or --no-verify")
     if STREAM in audios and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("the standard input is no pipe: send raw audio to it, or name files")
 
@@ -75,6 +83,7 @@ def spot(
 
     set_threads(threads or available_cores())
     model, pronouncer = load_encoder(encoder), Pronouncer(lexicon)
+    judge = None if no_verify else _verifier(verifier, model)
     longest = SlicingSettings().longest
     names = dict.fromkeys((*keywords, *spoken))
     queries = {
@@ -83,13 +92,14 @@ def spot(
     }
     live = SpotterSettings() if threshold is None else SpotterSettings(threshold=threshold)
     report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), max(map(len, names)))
+    new_spotter = partial(Spotter, queries, model, verifier=judge)
     failed = False
     for source in audios:
         try:
             if source == STREAM:
-                _listen(Spotter(queries, model, settings=live), report)
+                _listen(new_spotter(settings=live), report)
             else:
-                _search(source, partial(Spotter, queries, model, settings=replace(live, hop=FILE_HOP)), report)
+                _search(source, partial(new_spotter, settings=replace(live, hop=FILE_HOP)), report)
         except StdSearchError as error:
             if len(audios) == 1:
                 raise
@@ -135,6 +145,24 @@ def _spoken(examples: Sequence[str]) -> dict[str, tuple["Spoken", ...]]:
             raise click.UsageError(f"--example {example}: is not of the form KEYWORD=FILE[@TBEG-TEND]")
         spoken[keyword] = (*spoken.get(keyword, ()), Spoken.parse(file))
     return spoken
+
+
+def _verifier(path: Path | None, encoder: "SpanEncoder") -> "Verifier | None":
+    """The verifier at path, or the one that ships, if there is one and it is of this encoder."""
+    from stdsearch.verifier import load_verifier
+    from stdsearch.verifier.storage import default_verifier_path
+
+    if path is None and not default_verifier_path().is_file():
+        return None
+    verifier = load_verifier(path)
+    if verifier.encoder_fingerprint == encoder.fingerprint:
+        return verifier
+    if path is None:
+        return None
+    raise StdSearchError(
+        f"{path}: was trained on encoder {verifier.encoder_fingerprint}, but this is {encoder.fingerprint}; "
+        "give a verifier of this encoder, or --no-verify"
+    )
 
 
 def _reporter(format_: str, width: int) -> Report:

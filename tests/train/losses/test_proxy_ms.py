@@ -1,0 +1,29 @@
+import math
+
+import pytest
+import torch
+
+from train.losses import ProxyMSLoss
+
+
+def proxy_ms_by_loops(audio, text, label, alpha, beta, margin):
+    total = 0.0
+    for i in range(len(label)):
+        pull = push = 1.0
+        for j in range(len(label)):
+            if label[j] == label[i]:
+                pull += math.exp(alpha * (margin - float(text[i] @ audio[j])))
+            else:
+                push += math.exp(beta * (float(audio[i] @ text[j]) - margin))
+        total += math.log(pull) / alpha + math.log(push) / beta
+    return total / len(label)
+
+
+@pytest.mark.parametrize("values", [(0.01, 1.5, 0.01), (2.0, 50.0, 0.5)])
+def test_equals_its_formula(batch, values):
+    assert ProxyMSLoss(*values)(*batch).item() == pytest.approx(proxy_ms_by_loops(*batch, *values), abs=1e-6)
+
+
+def test_gradient(smooth_batch):
+    audio, text, label = smooth_batch
+    assert torch.autograd.gradcheck(lambda a, t: ProxyMSLoss()(a, t, label), (audio, text))
