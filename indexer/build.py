@@ -16,7 +16,6 @@ from pathlib import Path
 from indexer.journal import Journal, Shard, discard
 from indexer.metadata import Metadata
 from indexer.shards import Progress, ShardBuilder
-from indexer.slicing import SlicingSettings
 from indexer.sources import Source
 from indexer.vectors import write_vectors
 from stdsearch.archive.catalog import write_catalog
@@ -25,6 +24,7 @@ from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentReader, write_spans
 from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.slicing import SlicingSettings
 from stdsearch.threads import set_threads
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from indexer.slicing import SlicingSettings
+from stdsearch.slicing import SlicingSettings
 
 if TYPE_CHECKING:
     from indexer.build import Report
@@ -82,6 +82,7 @@ def index(
     from indexer.sources import find_sources
     from stdsearch.encoder import load_encoder
     from stdsearch.encoder.storage import default_encoder_path
+    from stdsearch.slicing import SlicingSettings
     from stdsearch.threads import available_cores
 
     check_out(out)

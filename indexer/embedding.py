@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.slicing import SlicingSettings, slice_stretch
 from stdsearch.activity import speech_spans
 from stdsearch.archive.frames import QuantisedFrames, quantise
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.encoder import Encoder, Frames
+from stdsearch.slicing import SlicingSettings, slice_stretch
 
 CORE_SECONDS = 60.0
 CONTEXT_SECONDS = 1.0  # the network sees about half a second to each side

@@ -16,7 +16,6 @@ import numpy as np
 
 from indexer.embedding import ChannelBlock, Window, embed_window, windows
 from indexer.journal import Shard
-from indexer.slicing import SlicingSettings
 from indexer.sources import Source
 from stdsearch import audio
 from stdsearch.archive import Recording, SegmentTable
@@ -25,6 +24,7 @@ from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentWriter
 from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.slicing import SlicingSettings
 
 SHARD_SECONDS = 1800.0  # of audio: at most so much is embedded again after an interruption
 SHARD_SOURCES = 1000  # files, where they are tiny

@@ -6,14 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stdsearch.audio import SUFFIXES
 from stdsearch.errors import StdSearchError
-
-# What libsndfile reads, then what ffmpeg adds. A file that is named itself is tried whatever it is called.
-SUFFIXES = (
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
-    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp4",
-    ".mpeg", ".mpg", ".webm", ".wma", ".wmv", ".wv",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -24,9 +25,16 @@ import soxr
 from stdsearch.errors import StdSearchError
 
 SAMPLE_RATE = 16000  # Hz
+SUFFIXES = (  # what libsndfile reads, then what ffmpeg adds; a file that is named itself is tried whatever it is called
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp4",
+    ".mpeg", ".mpg", ".webm", ".wma", ".wmv", ".wv",
+)  # fmt: skip
 _CHUNK_SECONDS = 1  # decoded and resampled at a time; a damaged FLAC is lost from the chunk on that it breaks off in
 _WARM_UP_SECONDS = 1  # decoded before a span and dropped: after a seek MP3 and Vorbis need 0.05 s, soxr less
 _SLACK_SECONDS = 0.01  # times are written to 0.01 s, so a span may end this much after the recording
+_RAW_BLOCK_BYTES = 6400  # 0.2 s; less where a pipe holds less
+_FILE_MARKS = (b"RIFF", b"fLaC", b"OggS", b"ID3")  # what files begin with that are sent instead of raw samples
 _UNKNOWN_BYTES = 0x7FFF0000  # programs that write WAV to a pipe claim at least as many
 
 _log = logging.getLogger(__name__)
@@ -106,6 +114,28 @@ def read(path: Path | str, *, channel: int = 1, tbeg: float = 0.0, dur: float | 
     if n_gathered <= first:
         raise StdSearchError(f"{path}: breaks off {from_second + n_gathered / SAMPLE_RATE:.2f} s; give a span before")
     return np.concatenate(gathered)[first:last]
+
+
+def raw_blocks(stream: IO[bytes], *, name: str = "standard input") -> Iterator[np.ndarray]:
+    """Blocks (n,) float32 of a raw stream, 16 kHz, one channel, signed 16 bits, little-endian, as they arrive.
+
+    stream needs `read1`. A byte left over at the end is dropped. Raises StdSearchError if it begins as a file does.
+    """
+    read: Callable[[int], bytes] = stream.read1  # type: ignore[attr-defined]
+    start = b""
+    while len(start) < 4 and (data := read(4 - len(start))):
+        start += data
+    if start.startswith(_FILE_MARKS):
+        raise StdSearchError(
+            f"{name}: is a file with a header, not raw audio; send 16 kHz 16-bit mono samples, as in "
+            "`ffmpeg -i in.wav -f s16le -ar 16000 -ac 1 - | stdsearch spot hello -`"
+        )
+    left = b""
+    for data in chain([start], iter(lambda: read(_RAW_BLOCK_BYTES), b"")):
+        left += data
+        whole = len(left) // 2 * 2
+        yield np.frombuffer(left[:whole], "<i2").astype(np.float32) / 32768
+        left = left[whole:]
 
 
 def write_wav(path: Path | str, waveform: np.ndarray) -> None:

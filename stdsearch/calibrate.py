@@ -99,6 +99,11 @@ def from_json(text: str) -> dict[str, Calibration]:
         raise StdSearchError(f"the encoder's calibration is damaged ({error}); export the encoder again") from None
 
 
+def carried_by(metadata: Mapping[str, str]) -> dict[str, Calibration]:
+    """The calibrations in an encoder's metadata; none in that of an encoder that was never calibrated."""
+    return from_json(metadata["calibration"]) if "calibration" in metadata else {}
+
+
 def _logistic(values: Mapping) -> Logistic:
     centre, spread, weights = (tuple(map(float, values[name])) for name in ("centre", "spread", "weights"))
     names = tuple(map(str, values["features"]))

@@ -8,11 +8,11 @@ there is one, judges that span last. What comes out are features, for `calibrate
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from stdsearch.align import align_phones, subsequence_dtw
-from stdsearch.archive import ArchiveReader
 from stdsearch.encoder import Encoder, Frames
 from stdsearch.phones import PHONE_INDEX
 from stdsearch.verifier import Verifier, cut
@@ -21,6 +21,7 @@ MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses 
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
 LONGEST_EMBEDDED = 20  # phones: training sees no longer terms, and slices hold few
 PHONE_SECONDS = 0.12  # of slow speech
+SHORTEST_HIT = 0.02  # seconds: a phone posterior
 WORTH = 1.5  # nats by which a frame must be likelier than chance for the alignment to reach out for it
 
 
@@ -101,6 +102,18 @@ class Candidates:
             self.recording_id[index], self.channel[index], self.tbeg[index], self.tend[index], self.score[index]
         )
 
+    def within(self, duration: np.ndarray | float) -> "Candidates":
+        """The same without what reaches out of a recording, as the last frame may; duration: (n,) in seconds."""
+        tend = np.minimum(self.tend, duration)
+        return replace(self, tbeg=np.minimum(self.tbeg, tend - SHORTEST_HIT), tend=tend)
+
+
+class FrameSource(Protocol):
+    """Where rescoring looks: an archive, or what a stream has brought lately."""
+
+    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
+        """The frames that cover [tbeg, tend), clipped to what there is, and the time in seconds where they begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Stretches:
@@ -133,7 +146,7 @@ class _Stretches:
 def rescore(
     query: Query,
     candidates: Candidates,
-    archive: ArchiveReader,
+    source: FrameSource,
     encoder: Encoder,
     verifier: Verifier | None = None,
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
@@ -151,7 +164,7 @@ def rescore(
     Borders come from the alignment, else from DTW, else they are the candidate's own. A candidate at the edge of a
     recording that leaves no room for the phones of the alignment is left out.
     """
-    stretches = _gather(candidates, archive, MARGIN + query.beyond)
+    stretches = _gather(candidates, source, MARGIN + query.beyond)
     features = {"first": candidates.score}
     if query.examples:
         candidates, heard = _match_examples(query, candidates, stretches, encoder)
@@ -171,10 +184,10 @@ def rescore(
     return candidates, features
 
 
-def _gather(candidates: Candidates, archive: ArchiveReader, margin: float) -> _Stretches:
+def _gather(candidates: Candidates, source: FrameSource, margin: float) -> _Stretches:
     parts, starts = [], []
     for i in range(len(candidates)):
-        frames, start = archive.frames(
+        frames, start = source.frames(
             int(candidates.recording_id[i]),
             int(candidates.channel[i]),
             float(candidates.tbeg[i]) - margin,
@@ -278,6 +291,12 @@ def _match_examples(
         "length": np.full(len(candidates), np.log(10 * seconds)),
     }
     return replace(candidates, tbeg=tbeg, tend=tend), features
+
+
+def verify(query: Query, places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
+    """The feature `verifier` (n,) of places whose borders are exact, which `rescore` gives with the others."""
+    stretches = _gather(places, source, MARGIN)
+    return _verify(query, stretches.cut(places.tbeg, places.tend), verifier)
 
 
 def _verify(query: Query, spans: list[np.ndarray], verifier: Verifier) -> np.ndarray:

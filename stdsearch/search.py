@@ -6,30 +6,24 @@ calibrated, decided.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stdsearch import audio
-from stdsearch.activity import speech_spans
 from stdsearch.archive import ArchiveReader, open_archive
-from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, decide, from_json
-from stdsearch.encoder import Encoder, Frames, load_encoder
+from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, carried_by, decide
+from stdsearch.encoder import Encoder, load_encoder
+from stdsearch.enrol import enrol
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
-from stdsearch.phones import PHONE_INDEX, SILENCE
 from stdsearch.pronounce import Pronouncer
-from stdsearch.rescore import Candidates, Example, Query, middle, rescore
+from stdsearch.rescore import Candidates, Query, rescore
 from stdsearch.types import Hit, Spoken, TermHits
 from stdsearch.verifier import Verifier
 
 SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
 CANDIDATES = 150  # rescored for each term
-CONTEXT = 2.0  # seconds of a recording encoded on either side of an example cut from it
-SHORTEST_EXAMPLE, LONGEST_EXAMPLE = 0.1, 30.0  # seconds; DTW of a longer one takes minutes and gigabytes
-SHORTEST_HIT = 0.02  # seconds: a phone posterior
-WEAK_SECONDS = 0.05  # kept around what is loud in an example, for weak first and last phones
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +50,8 @@ class Archive:
         self.encoder = encoder
         self.pronouncer = pronouncer
         self.verifier = verifier
-        metadata = (verifier or encoder).metadata  # a verifier's feature has its weight in the verifier's calibration
-        self.calibrations = from_json(metadata["calibration"]) if "calibration" in metadata else {}
+        # a verifier's feature has its weight in the verifier's calibration
+        self.calibrations = carried_by((verifier or encoder).metadata)
         self.uncalibrated = BY_VERIFIER if verifier else UNCALIBRATED
 
     @classmethod
@@ -137,17 +131,8 @@ class Archive:
 
     def prepare(self, request: Request) -> Query:
         """The request with its pronunciations and examples embedded."""
-        if not request.text.strip() and not request.examples:
-            raise StdSearchError("nothing to search for; give a text, a spoken example, or both")
-        pronunciations = tuple(self.pronouncer.pronounce(request.text)) if request.text.strip() else ()
-        empty = np.empty((0, self.encoder.settings.dim), np.float32)
-        return Query(
-            pronunciations,
-            self.encoder.embed_phones([phones[middle(phones)] for phones in pronunciations])
-            if pronunciations
-            else empty,
-            tuple(self._encode(spoken) for spoken in request.examples),
-        )
+        longest = self.reader.settings["slicing"]["longest"]
+        return enrol(request.text, request.examples, self.encoder, self.pronouncer, longest=longest)
 
     def candidates(
         self, query: Query, recording_ids: np.ndarray | None = None
@@ -165,8 +150,7 @@ class Archive:
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
         places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder, self.verifier)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
-        tend = np.minimum(places.tend, duration)  # the last frame may reach out of the recording
-        return replace(places, tbeg=np.minimum(places.tbeg, tend - SHORTEST_HIT), tend=tend), features
+        return places.within(duration), features
 
     def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
         if not len(places):
@@ -189,51 +173,6 @@ class Archive:
             )
             for i in order
         ]
-
-    def _encode(self, spoken: Spoken) -> Example:
-        """An example encoded in its surroundings, where it has some; else from where speech begins to where it ends."""
-        path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
-        duration = audio.probe(path).duration
-        lasts = duration if tbeg is None or tend is None else tend - tbeg
-        if lasts > LONGEST_EXAMPLE:
-            raise StdSearchError(
-                f"{path}: the example lasts {lasts:.0f} s; give {LONGEST_EXAMPLE:.0f} s or less, as in FILE@TBEG-TEND"
-            )
-        if tbeg is None or tend is None:
-            waveform = audio.read(path)
-            frames = self.encoder.frames(waveform)
-            tbeg, tend = self._said(waveform, frames)
-        else:
-            if tend > duration + 0.05:
-                raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
-            start = max(0.0, tbeg - CONTEXT)
-            waveform = audio.read(path, tbeg=start, dur=min(duration, tend + CONTEXT) - start)
-            frames = self.encoder.frames(waveform)
-            tbeg, tend = tbeg - start, min(tend, duration) - start
-        if not any(begin < tend and tbeg < end for begin, end in speech_spans(waveform)):
-            raise StdSearchError(f"{path}: nothing is said in it; give a recording of the term")
-        if tend - tbeg < SHORTEST_EXAMPLE:
-            raise StdSearchError(f"{path}: the example lasts {tend - tbeg:.2f} s; give {SHORTEST_EXAMPLE} s or more")
-        beyond = max(0.0, tend - tbeg - self.reader.settings["slicing"]["longest"]) / 2
-        (embedding,) = self.encoder.embed_spans(frames, np.array([tbeg + beyond]), np.array([tend - beyond]))
-        first = int(tbeg / frames.frame_seconds + 1e-6)
-        last = max(first + 1, round(tend / frames.frame_seconds))
-        return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding, beyond)
-
-    def _said(self, waveform: np.ndarray, frames: Frames) -> tuple[float, float]:
-        """Where the first phone begins and the last one ends, in seconds; both 0 if there is none.
-
-        An encoder that knows no phones leaves it to speech activity.
-        """
-        posteriors = self.encoder.phone_log_posteriors(frames)
-        if posteriors is None:
-            spans = speech_spans(waveform, padding=WEAK_SECONDS)
-            return (float(spans[0, 0]), float(spans[-1, 1])) if len(spans) else (0.0, 0.0)
-        (said,) = np.nonzero(posteriors[:, PHONE_INDEX[SILENCE]] < np.log(0.5))
-        if not len(said):
-            return 0.0, 0.0
-        step = frames.duration / len(posteriors)
-        return float(said[0] * step), float((said[-1] + 1) * step)
 
 
 def _best_of_each(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

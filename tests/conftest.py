@@ -9,11 +9,11 @@ import torch
 
 from indexer.build import build_archive
 from indexer.metadata import read_metadata
-from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder, build_encoder, load_encoder, save_encoder
 from stdsearch.search import Archive
+from stdsearch.slicing import SlicingSettings
 
 hypothesis.settings.register_profile("patient", deadline=None)  # how long a disk or a compiler takes says nothing
 hypothesis.settings.load_profile("patient")

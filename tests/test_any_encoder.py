@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from indexer.build import build_archive
-from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch.audio import SAMPLE_RATE, read, write_wav
 from stdsearch.encoder import Encoder, save_encoder
 from stdsearch.search import Archive, Request
+from stdsearch.slicing import SlicingSettings
 from stdsearch.types import Hit, Spoken
 
 SLICING = SlicingSettings(n_lengths=4, speech_only=False)

@@ -1,3 +1,4 @@
+import io
 import logging
 import os
 import stat
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 import soxr
 
-from stdsearch.audio import SAMPLE_RATE, AudioInfo, blocks, probe, read, write_wav
+from stdsearch.audio import SAMPLE_RATE, AudioInfo, blocks, probe, raw_blocks, read, write_wav
 from stdsearch.errors import StdSearchError
 
 
@@ -209,3 +210,28 @@ def test_what_ffmpeg_cannot_decode_either_is_refused(strange_file: Path) -> None
     strange_file.write_bytes(b"unknown")
     with pytest.raises(StdSearchError, match="no audio that libsndfile or ffmpeg knows"):
         probe(strange_file)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 5000])
+def test_raw_samples_come_however_the_pipe_cuts_them(at_once: int) -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, 1001).astype("<i2")
+
+    class Pipe(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            return super().read1(min(at_once, size or 0))
+
+    pieces = list(raw_blocks(Pipe(samples.tobytes() + b"\x01")))
+    assert all(piece.dtype == np.float32 for piece in pieces)
+    assert (np.concatenate(pieces) * 32768).tolist() == samples.tolist()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01"])
+def test_a_raw_stream_without_a_sample(data: bytes) -> None:
+    assert sum(map(len, raw_blocks(io.BytesIO(data)))) == 0
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_a_file_is_no_raw_stream(tmp_path: Path, suffix: str) -> None:
+    soundfile.write(tmp_path / f"a{suffix}", chirps(16000, 0.1), 16000)
+    with open(tmp_path / f"a{suffix}", "rb") as stream, pytest.raises(StdSearchError, match="is a file with a header"):
+        list(raw_blocks(stream))

@@ -8,11 +8,11 @@ import torch
 from click.testing import CliRunner
 
 from indexer.build import build_archive
-from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch.cli.info import info
 from stdsearch.encoder import EncoderSettings, SpanEncoder, save_encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.slicing import SlicingSettings
 
 FACTS = {"recordings": 2, "channels": 3, "hours": 9 / 3600}
 

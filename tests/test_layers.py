@@ -19,10 +19,10 @@ TREES = {
 LAYERS = (  # of stdsearch: a module imports from its own layer and from those above it in this list
     {"errors", "types"},
     {"formats", "metrics"},
-    {"activity", "audio", "features", "phones", "pronounce", "threads"},
+    {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads"},
     {"align", "archive", "encoder", "kernels", "vectors", "verifier"},
-    {"calibrate", "rescore"},
-    {"search"},
+    {"calibrate", "enrol", "rescore"},
+    {"search", "spotter"},
     {"cli", "__main__"},
 )
 HEAVY = {"duckdb", "faiss", "numba", "torch"}

@@ -13,7 +13,6 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from indexer.build import build_archive
-from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch.archive import open_archive
 from stdsearch.audio import SAMPLE_RATE, write_wav
@@ -21,6 +20,7 @@ from stdsearch.cli.query import query
 from stdsearch.encoder import SpanEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import read_hits
+from stdsearch.slicing import SlicingSettings
 
 KWLIST = """<kwlist ecf_filename="ecf.xml" language="english" encoding="UTF-8" compareNormalize="lowercase" version="1">
 <kw kwid="KW-1"><kwtext>evening</kwtext></kw><kw kwid="KW-2"><kwtext>{second}</kwtext></kw></kwlist>"""

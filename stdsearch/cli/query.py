@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stdsearch.cli.clock import clock
 from stdsearch.errors import StdSearchError
 from stdsearch.types import TermHits
 
@@ -176,7 +177,7 @@ def _print_table(results: Sequence[TermHits]) -> None:
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
         for hit in result.hits:
             style = "bold" if hit.decision else "dim"
-            begin, end = _clock(hit.tbeg), _clock(hit.tbeg + hit.dur)
+            begin, end = clock(hit.tbeg), clock(hit.tbeg + hit.dur)
             decision = "YES" if hit.decision else ""
             cells = (escape(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
             table.add_row(*cells, style=style)
@@ -189,17 +190,6 @@ def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
             decision = "YES" if hit.decision else "NO"
             times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", f"{hit.score:.6f}", decision]
             yield [result.kwid, result.term, hit.recording, *times]
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as h:mm:ss.ss, without hours where there are none.
-
-    >>> _clock(75.5), _clock(3725)
-    ('1:15.50', '1:02:05.00')
-    """
-    minutes, seconds = divmod(round(seconds, 2), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"
 
 
 def _cut_clips(archive: "Archive", result: TermHits, folder: Path) -> None:

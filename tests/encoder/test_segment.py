@@ -6,12 +6,12 @@ import torch
 
 from indexer import embedding
 from indexer.embedding import embed_window, windows
-from indexer.slicing import SlicingSettings
 from stdsearch.encoder import BiLSTMEncoder, BiLSTMSettings, ECAPAEncoder, ECAPASettings, Frames, SegmentEncoder
 from stdsearch.encoder import segment as module
 from stdsearch.encoder.segment import centre, real
 from stdsearch.features import MEL_SCALE, MelSettings
 from stdsearch.phones import SYMBOLS
+from stdsearch.slicing import SlicingSettings
 
 MEL = MelSettings(n_mels=20)
 TINY = {

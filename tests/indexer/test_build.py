@@ -14,12 +14,12 @@ from indexer import build, shards
 from indexer.build import Report, build_archive
 from indexer.metadata import Metadata
 from indexer.shards import Progress
-from indexer.slicing import SlicingSettings
 from indexer.sources import find_sources
 from stdsearch import vectors
 from stdsearch.archive import open_archive
 from stdsearch.encoder import Frames, SpanEncoder, load_encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.slicing import SlicingSettings
 
 Record = Callable[..., Path]
 Build = Callable[..., Report]

@@ -5,9 +5,9 @@ import pytest
 
 from indexer import embedding
 from indexer.embedding import CONTEXT_SECONDS, CORE_SECONDS, Window, embed_window, windows
-from indexer.slicing import SlicingSettings
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.encoder import SpanEncoder
+from stdsearch.slicing import SlicingSettings
 
 FRAME_SAMPLES = 640
 LONGEST = 1.6

@@ -1,7 +1,8 @@
 """Slices: the spans of every length and place at which a term may lie in a recording.
 
-Lengths grow geometrically, so that a word of any duration is met by a slice of about its length; slices of one length
-start a fifth of it apart, on the grid of the encoder's frames. They lie inside speech, whose margin is `activity`'s.
+An archive holds an embedding of every slice; a stream is listened to by the same slices. Lengths grow geometrically, so
+that a word of any duration is met by a slice of about its length; slices of one length start a fifth of it apart, on
+the grid of the encoder's frames. They lie inside speech, whose margin is `activity`'s.
 """
 
 from dataclasses import dataclass
