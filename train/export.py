@@ -11,6 +11,7 @@ from typing import Any
 from stdsearch.encoder import Encoder, save_encoder
 from stdsearch.encoder.storage import build_encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.verifier import Verifier, VerifierSettings, save_verifier
 from train import checkpoint
 from train.manifest import Utterance
 
@@ -44,10 +45,10 @@ def commit() -> str:
 
 
 def export(run: Path, model: Path) -> dict[str, Any]:
-    """Write the averaged encoder of a run to `model`, its card beside it as .md; returns its last figures on dev.
+    """Write the averaged model of a run, an encoder or a verifier, to `model`, and its card beside it as .md.
 
-    Of a run with patience it is the best encoder, else the latest. Raises StdSearchError if the run holds no
-    checkpoint that can be read.
+    Returns its last figures on dev. Of a run with patience it is the best model, else the latest. Raises StdSearchError
+    if the run holds no checkpoint that can be read.
     """
     best = run / "best.pt"
     try:
@@ -57,39 +58,57 @@ def export(run: Path, model: Path) -> dict[str, Any]:
         identity = json.loads(state["identity"])
     except (OSError, ValueError, KeyError, StdSearchError) as error:
         raise StdSearchError(f"{run}: holds no run that can be exported ({error}); train first") from error
-    encoder = build_encoder(identity["kind"], identity["settings"]["encoder"])
+    settings = identity["settings"]
+    product: Encoder | Verifier
+    if identity["product"] == "verifier":
+        product = Verifier(VerifierSettings(**settings["verifier"]), identity["encoder"])
+    else:
+        product = build_encoder(identity["kind"], settings["encoder"])
     prefix = f"module.{identity['product']}."
-    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    product.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
     measured = [line for line in lines if line["step"] <= state["step"] and any(k.startswith("dev_") for k in line)]
     figures = {k: v for k, v in measured[-1].items() if k.startswith("dev_") or k == "step"} if measured else {}
     provenance = {"recipe": about["recipe"], "variant": about["variant"], "steps": str(state["step"])}
-    save_encoder(encoder, model, {**provenance, "commit": about["commit"]})
-    card = model_card(model.stem, about, identity, state["step"], figures, encoder)
+    provenance["commit"] = about["commit"]
+    if isinstance(product, Verifier):
+        save_verifier(product, model, provenance)
+    else:
+        save_encoder(product, model, provenance)
+    card = model_card(model.stem, about, identity, state["step"], figures, product)
     model.with_suffix(".md").write_text(card, encoding="utf-8")
     return figures
 
 
 def model_card(
-    name: str, about: dict[str, Any], identity: dict[str, Any], step: int, figures: dict[str, Any], encoder: Encoder
+    name: str,
+    about: dict[str, Any],
+    identity: dict[str, Any],
+    step: int,
+    figures: dict[str, Any],
+    product: Encoder | Verifier,
 ) -> str:
     """The card in Markdown: what it is, what it learnt from and how, what it reached; licences are for the author."""
-    n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    n_parameters = sum(parameter.numel() for parameter in product.parameters())
+    if isinstance(product, Verifier):
+        title = f"Verifier of stdsearch, for the frames of encoder `{product.encoder_fingerprint}`."
+    else:
+        title = f"Encoder of stdsearch, of kind `{product.kind}`: sound and pronunciations embedded in one space."
     data = "\n".join(
         f"| {part['split']} | {part['corpus']} | {part['hours']:.2f} | {part['utterances']} | {part['speakers']} |"
         for part in about["data"]
     )
     reached = "\n".join(f"| {key.removeprefix('dev_')} | {value} |" for key, value in figures.items() if "dev_" in key)
-    settings = json.dumps(asdict(encoder.settings))
+    settings = json.dumps(asdict(product.settings))  # type: ignore[call-overload]
+    fingerprint = "" if isinstance(product, Verifier) else f"\n- fingerprint `{product.fingerprint}`"
     recipe = f"recipe `{about['recipe']}`, variant `{about['variant']}`" + (", small" if about["small"] else "")
     length = f"{step} steps ({step / about['steps_per_epoch']:.1f} epochs)"
     return f"""# {name}
 
-Encoder of stdsearch, of kind `{encoder.kind}`: sound and pronunciations embedded in one space.
+{title}
 {n_parameters / 1e6:.1f} million parameters, stored as float16.
 
 - {recipe}, {length}, seed {identity["loop"]["seed"]}, commit {about["commit"] or "unknown"}
-- encoder settings `{settings}`
-- fingerprint `{encoder.fingerprint}`
+- settings `{settings}`{fingerprint}
 
 ## Data
 
