@@ -84,7 +84,7 @@ def decide(probability: np.ndarray, seconds: float, beta: float = BETA) -> np.nd
 
 
 def to_json(calibrations: Mapping[str, Calibration]) -> str:
-    """Calibrations by kind of query, as an encoder's metadata carries them."""
+    """Calibrations by kind of query, as the metadata of an encoder or a verifier carry them."""
     return json.dumps({mode: asdict(calibration) for mode, calibration in calibrations.items()})
 
 
@@ -96,7 +96,7 @@ def from_json(text: str) -> dict[str, Calibration]:
             for mode, parts in json.loads(text).items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StdSearchError(f"the encoder's calibration is damaged ({error}); export the encoder again") from None
+        raise StdSearchError(f"the model's calibration is damaged ({error}); calibrate it again") from None
 
 
 def carried_by(metadata: Mapping[str, str]) -> dict[str, Calibration]:

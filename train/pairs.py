@@ -118,12 +118,20 @@ class Phrases:
             self.all[n].append(phones)
             if len({place.utterance for place in places}) > 1:
                 self.repeated[n].append(phones)
-        words = {self.phones(Place(u, i, i + 1)) for u, at in enumerate(data.borders) for i in range(len(at) - 1)}
-        self.words = sorted(words)
-        index, found = nearest(self.words, settings.neighbours)
-        self.confusable = {
-            word: [(self.words[j], int(d)) for j, d in zip(index[i], found[i], strict=True) if j >= 0]
-            for i, word in enumerate(self.words)
+        spelt: dict[Phones, set[str]] = defaultdict(set)
+        for u, utterance in enumerate(data.utterances):
+            for i, word in enumerate(utterance.words):
+                spelt[self.phones(Place(u, i, i + 1))].add(word.text)
+        words = sorted(spelt)
+        index, found = nearest(words, settings.neighbours)
+        # other pronunciations of a word are that word
+        self.confusable: dict[Phones, list[tuple[Phones, int]]] = {
+            word: [
+                (words[j], int(d))
+                for j, d in zip(index[i], found[i], strict=True)
+                if j >= 0 and spelt[word].isdisjoint(spelt[words[j]])
+            ]
+            for i, word in enumerate(words)
         }
 
     def _runs(self, utterance: int) -> list[Place]:

@@ -32,7 +32,8 @@ from stdsearch.phones import PHONE_INDEX, SYMBOLS
 STEPS = 2  # projected vectors of a frame, 20 ms each
 MARGIN = 0.08  # seconds heard on either side of a span that is verified: borders are off by some 50 ms
 CATEGORIES = ("match", "easy mismatch", "hard mismatch")  # what the third-category discriminator tells apart
-CHUNK = 128  # spans scored together
+CHUNK = 128  # spans scored together, fewer where similarity matrices are large:
+CELLS = 1 << 24  # of all matrices together, 64 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +206,11 @@ class Verifier(nn.Module):
         if not len(spans):
             return np.empty(0, np.float32)
         order = sorted(range(len(spans)), key=lambda i: len(spans[i]))
+        rows = max(len(phones), 0 if example is None else STEPS * len(example))
+        chunk = max(1, min(CHUNK, CELLS // (rows * STEPS * len(spans[order[-1]]))))
         odds = np.empty(len(spans), np.float32)
-        for first in range(0, len(order), CHUNK):
-            chosen = order[first : first + CHUNK]
+        for first in range(0, len(order), chunk):
+            chosen = order[first : first + chunk]
             odds[chosen] = self._score([spans[i] for i in chosen], phones, example)
         return odds
 

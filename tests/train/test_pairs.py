@@ -14,7 +14,7 @@ from tests.train.conftest import PHONE_SECONDS, WORDS
 from train.confusable import distance
 from train.frame_data import FrameData
 from train.hard_negatives import N_SYMBOLS
-from train.manifest import read_manifest
+from train.manifest import Word, read_manifest
 from train.pairs import EASY, HARD, MATCH, PairBatches, Pairs, PairSettings, Phrases, Place, collate
 
 SETTINGS = PairSettings(pairs=10, words=(0.5, 0.3, 0.2), neighbours=2, hard_distance=1.0)
@@ -97,6 +97,18 @@ def test_mismatches_are_other_phrases(phrases: Phrases) -> None:
             assert phrases.phones(hard.example) == hard.phones
         assert phrases.hard(random, spoken=True).example is not None
     assert 0 < spoken <= 50
+
+
+def test_another_pronunciation_of_a_word_is_not_confusable_with_it(
+    manifest: Path, encoder: SpanEncoder, tmp_path: Path
+) -> None:
+    def spelt(word: Word) -> Word:
+        return replace(word, text={"stars": "come"}.get(word.text, word.text))
+
+    utterances = [replace(u, words=tuple(map(spelt, u.words))) for u in read_manifest(manifest)]
+    same = Phrases(FrameData(utterances, manifest.parent, encoder, tmp_path), SETTINGS)
+    assert [other for other, _ in same.confusable[WORDS["come"]]] == [WORDS["evening"]]
+    assert {other for other, _ in same.confusable[WORDS["evening"]]} == {WORDS["come"], WORDS["stars"]}
 
 
 def test_where_nothing_is_confusable_a_mismatch_is_easy(data: FrameData) -> None:

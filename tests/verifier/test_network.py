@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stdsearch.encoder import Frames
 from stdsearch.phones import SYMBOLS
-from stdsearch.verifier import Verifier, VerifierSettings, cut, interval_means
+from stdsearch.verifier import Verifier, VerifierSettings, cut, interval_means, network
 from stdsearch.verifier.network import CHUNK, Projection
 
 TINY = VerifierSettings(width=6, dim=4, positions=5, hidden=8, heads=2)
@@ -131,6 +131,14 @@ def test_scores_of_many_spans_are_those_of_each_alone(
             together[i], abs=1e-5
         )
     assert verifier.score([], phones=PHONES).shape == (0,)
+
+
+def test_large_matrices_are_made_few_at_a_time(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    many, example = spans(9), spans(1)[0]
+    together = verifier.score(many, phones=PHONES, example=example)
+    for cells in (1, 2 * 2 * len(example) * 11 * 2):
+        monkeypatch.setattr(network, "CELLS", cells)
+        assert verifier.score(many, phones=PHONES, example=example) == pytest.approx(together, abs=1e-5)
 
 
 def test_the_bank_is_heard_only_where_the_settings_say(verifier: Verifier) -> None:
