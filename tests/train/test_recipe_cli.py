@@ -60,7 +60,7 @@ def test_two_commands_from_librispeech_to_jmcl(run: Run, manifest: Path, tmp_pat
         with open(folder / f"{speaker}-7.trans.txt", "a") as transcript:
             transcript.write(f"{name} {' '.join(w.text for w in utterance.words).upper()}\n")
         known.append(json.dumps({"utterance": name, "words": words_to_json(utterance.words)}) + "\n")
-    known.close()
+    (tmp_path / "known.jsonl").write_text("".join(known))
     prepared = run(
         "prepare", "librispeech", "LibriSpeech", "--out", "l.jsonl", "--alignments", "known.jsonl", "--jobs", 1
     )
