@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from stdsearch.audio import write_wav
 from stdsearch.errors import StdSearchError
-from train.cli import prepare as prepare_command
+from train.cli.prepare import prepare as prepare_command
 from train.manifest import PhoneSpan, Utterance, Word, read_manifest, read_words, write_manifest
 from train.prepare.run import prepare
 from train.prepare.source import SourceUtterance
