@@ -210,6 +210,9 @@ TASK = """Read speech at 24 kbit/s from speakers never heard in training; terms 
 terms occur in the training texts, OOV terms do not. STWV is the recall of the first pass, all hits accepted. Spoken
 queries take the terms that have so many examples."""
 DEV = "As test. The calibration was fitted here, so these figures flatter."
+VERIFIED = (
+    "The same archive and terms as above, with `--verify`: the verifier's log odds are one more feature of a candidate."
+)
 ALIGNMENT = "Against alignments by the same aligner: agreement, not accuracy."
 ACTIVITY = "Share of word time kept / share of the rest skipped, by signal-to-noise ratio."
 
@@ -318,7 +321,9 @@ PUBLISHED_ABLATION = {
 
 SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     ("std_task_test", "Spoken term detection, test", TASK, std_task),
+    ("std_task_test_verified", "Spoken term detection with the verifier, test", VERIFIED, std_task),
     ("std_task_dev", "Spoken term detection, dev", DEV, std_task),
+    ("std_task_dev_verified", "Spoken term detection with the verifier, dev", DEV, std_task),
     ("words_test", "Word discrimination, test", "", words),
     ("words_dev", "Word discrimination, dev", "", words),
     ("ablation_jmcl", "JMCL's ablation in small", JMCL_ABLATION, ablation),

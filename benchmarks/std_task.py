@@ -34,6 +34,7 @@ from stdsearch.metrics.fom import figures_of_merit
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
 from stdsearch.types import Spoken
+from stdsearch.verifier import load_verifier
 
 SYSTEMS = {
     "text": (True, 0),
@@ -117,6 +118,8 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the archive and the KWSLists")
     parser.add_argument("--encoder", type=Path, help="default: the one that ships")
+    parser.add_argument("--verify", action="store_true", help="let the verifier that ships have a last look")
+    parser.add_argument("--verifier", type=Path, help="the same by another verifier")
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -127,7 +130,8 @@ def main() -> None:
         task.link_audio(arguments.out / "audio")
         result |= index(arguments.out / "audio", archive_path, arguments.encoder, arguments.threads)
     set_threads(arguments.threads)
-    archive = Archive.open(archive_path)
+    judge = load_verifier(arguments.verifier) if arguments.verify or arguments.verifier else None
+    archive = Archive.open(archive_path, verifier=judge)
     seconds = archive.reader.total_seconds
     result |= {"seconds": round(seconds, 1), "segments_per_hour": round(archive.reader.n_segments / seconds * 3600)}
     size = sum(path.stat().st_size for path in archive_path.rglob("*") if path.is_file())

@@ -73,7 +73,8 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    model = recipe.model.to(settings.device)
+    device = torch.device(settings.device)
+    model = recipe.model.to(device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
     groups = recipe.parameter_groups(settings.weight_decay)
     optimizer = _optimizer(groups, settings)
@@ -101,8 +102,8 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("scale", 1.0)
-            with stage("forward"), torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
-                loss, figures = recipe.loss(to_device(batch, settings.device))
+            with stage("forward"), torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                loss, figures = recipe.loss(to_device(batch, device))
                 value = loss.item()
             if not math.isfinite(value):
                 raise StdSearchError(

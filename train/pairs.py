@@ -8,7 +8,7 @@ Batch t of a seed is the same on every machine.
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -89,10 +89,6 @@ class Pairs:
     edited_row: Tensor
     edited_source: Tensor
     edited_steps: Tensor
-
-    def to(self, device: torch.device) -> "Pairs":
-        """The batch on a device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
 
 class Phrases:

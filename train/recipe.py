@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from train.manifest import Utterance
@@ -84,9 +85,10 @@ class Recipe(ABC):
         ]
 
 
-def to_device(batch: Any, device: str) -> Any:
+def to_device(batch: Any, device: torch.device | str) -> Any:
     """The batch with its tensors on a device."""
-    if device == "cpu":
+    device = torch.device(device)
+    if device.type == "cpu":
         return batch
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)

@@ -151,6 +151,13 @@ def test_bad_input_is_told_in_a_line(
     assert "\n" not in str(result.exception)
 
 
+def test_a_run_that_cannot_be_written_is_told(run: Run, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "log.jsonl").mkdir(parents=True)
+    result = run("jmcl", "--data", manifest, "--out", "run", "--steps", 1, "--threads", 1)
+    assert isinstance(result.exception, StdSearchError)
+    assert str(result.exception).startswith("run: cannot be written (Is a directory)")
+
+
 def test_a_length_is_given_once(run: Run, manifest: Path) -> None:
     result = run("jmcl", "--data", manifest, "--out", "run", "--steps", 1, "--epochs", 1)
     assert result.exit_code == 2

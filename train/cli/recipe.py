@@ -156,9 +156,15 @@ def _train(
         )
         about: dict[str, Any] = {"recipe": name, "variant": variant, "small": small, "commit": commit()}
         about |= {"steps_per_epoch": recipe.steps_per_epoch, "data": describe_data(utterances)}
-        (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         live.start(n_steps)
-        fit(recipe, out, loop, live.report)
+        try:
+            (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+            fit(recipe, out, loop, live.report)
+        except OSError as error:
+            reason = error.strerror or error
+            raise StdSearchError(
+                f"{out}: cannot be written ({reason}); mend that, and the same command goes on"
+            ) from None
     click.echo(f"Trained. Next: stdsearch train export {out} MODEL.safetensors", err=True)
 
 

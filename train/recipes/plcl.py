@@ -35,7 +35,7 @@ from train.loop import LoopSettings
 from train.losses import FocalLoss, PhonemeInfoNCELoss
 from train.memory_bank import MOMENTUM, filled, updated, well_matched
 from train.pairs import EASY, HARD, MATCH, PairBatches, Pairs, PairSettings, Phrases, collate
-from train.recipe import Inputs, Recipe
+from train.recipe import Inputs, Recipe, to_device
 from train.recipes import Plan
 
 MODES = ("text", "audio", "both")
@@ -134,7 +134,6 @@ class PLCLRecipe(Recipe):
         Among the figures, "frames" counts mel frames of 10 ms.
         """
         s, verifier = self.plcl, self.model.verifier
-        batch = batch.to(verifier.bank.device)
         query = verifier.project_audio(batch.query)
         example = verifier.project_audio(batch.example)
         text = verifier.project_text(batch.phones, batch.phone_length)
@@ -234,7 +233,7 @@ def dev_trials(phrases: Phrases, n: int) -> list[Pairs]:
 
 def dev_odds(verifier: Verifier, batch: Pairs) -> dict[str, np.ndarray]:
     """Log odds (b,) of trials by enrolment."""
-    batch = batch.to(verifier.bank.device)
+    batch = to_device(batch, verifier.bank.device)
     query, n_steps = verifier.project_audio(batch.query), STEPS * batch.query_length
     text = verifier.project_text(batch.phones, batch.phone_length)
     of_text = verifier.match_text(text, batch.phones, batch.phone_length, query, n_steps)
