@@ -134,6 +134,16 @@ def test_options_choose_among_the_hits(run: Run) -> None:
     assert {cells[2] for cells in where} == {"odd.wav"}
 
 
+def test_the_cost_of_false_alarms_decides(run: Run) -> None:
+    """Accepted are the hits whose probability p >= βN / (T + (β - 1)N), with N expected occurrences in T seconds."""
+    hits = lines(run("evening", "--cost", 3, "--limit", 1000))
+    scores = [float(cells[6]) for cells in hits]
+    least = 3 * sum(scores) / (8.255 + 2 * sum(scores))
+    assert [cells[7] for cells in hits] == ["YES" if score >= least else "NO" for score in scores]
+    assert {cells[7] for cells in lines(run("evening", "--cost", 0))} == {"YES"}
+    assert {cells[7] for cells in lines(run("evening", "--cost", 1e6))} == {"NO"}
+
+
 def test_no_hits_are_an_answer(run: Run) -> None:
     nothing = ("evening", "--threshold", 1)
     assert lines(run(*nothing)) == []

@@ -39,6 +39,10 @@ _file = click.Path(path_type=Path)
 @click.option("--where", metavar="SQL", help='Search only in recordings for which this holds, as in "year < 1970".')
 @click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Leave out hits that score less.")
+@click.option(
+    "--cost", type=click.FloatRange(min=0), metavar="BETA",
+    help="What false alarms cost, by which YES is said: the β of NIST's term-weighted value [default: 999.9].",
+)  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="[default: by --output's name, else table]")
 @click.option("--output", type=_file, help="Write the hits here instead of to the standard output.")
 @click.option("--clips", type=_file, metavar="DIR", help="Cut each hit out, with context, as a WAV file in DIR.")
@@ -55,6 +59,7 @@ def query(
     where: str | None,
     limit: int | None,
     threshold: float,
+    cost: float | None,
     format_: str | None,
     output: Path | None,
     clips: Path | None,
@@ -89,6 +94,7 @@ def query(
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         waiting = progress.add_task("Opening the archive", total=None)
+        from stdsearch.calibrate import BETA
         from stdsearch.search import Archive
         from stdsearch.threads import available_cores, set_threads
         from stdsearch.verifier import load_verifier
@@ -98,7 +104,14 @@ def query(
         opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
         progress.update(waiting, description="Searching", total=len(requests))
         on_error = report if kwlist or examples else None
-        found = opened.search_all(requests, where=where, limit=limit, threshold=threshold, on_error=on_error)
+        found = opened.search_all(
+            requests,
+            where=where,
+            limit=limit,
+            threshold=threshold,
+            beta=BETA if cost is None else cost,
+            on_error=on_error,
+        )
         results = list(progress.track(found, task_id=waiting))
 
     if format_ == "table":
