@@ -11,6 +11,8 @@ from stdsearch.errors import StdSearchError
 from train.cli.options import FILE, Assignment
 from train.recipes import RECIPES, plan
 
+SPLITS = ("train", "dev")  # of the manifest, that training reads
+
 
 @click.command("list")
 def list_recipes() -> None:
@@ -109,7 +111,7 @@ def _train(
     utterances = read_manifest(data)
     if not allow_shared_speakers:
         check_speakers(utterances, data)
-    for split in ("train", "dev"):
+    for split in SPLITS:
         if not any(utterance.words for utterance in utterances if utterance.split == split):
             raise StdSearchError(
                 f"{data}: nothing is said in the split {split}; prepare it with --hold-out dev=0.05, for example"
@@ -155,7 +157,10 @@ def _train(
             bf16=bf16,
         )
         about: dict[str, Any] = {"recipe": name, "variant": variant, "small": small, "commit": commit()}
-        about |= {"steps_per_epoch": recipe.steps_per_epoch, "data": describe_data(utterances)}
+        about |= {
+            "steps_per_epoch": recipe.steps_per_epoch,
+            "data": describe_data([u for u in utterances if u.split in SPLITS]),
+        }
         live.start(n_steps)
         try:
             (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
