@@ -85,10 +85,13 @@ class FaissIndex:
         return cls(index)
 
     @classmethod
-    def load(cls, path: Path, dim: int) -> "FaissIndex":
-        """An index that was saved, its lists memory-mapped; raises StdSearchError if the file is none of `dim`."""
+    def load(cls, path: Path, dim: int, *, writable: bool = False) -> "FaissIndex":
+        """An index that was saved, its lists memory-mapped or, if writable, in memory.
+
+        Raises StdSearchError if the file is none of `dim`.
+        """
         try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+            index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except RuntimeError as error:
             raise StdSearchError(f"{path}: no vector index that this faiss reads; restore it or index again") from error
         if index.d != dim:

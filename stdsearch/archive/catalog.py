@@ -84,6 +84,11 @@ class Catalog:
         """The names that a condition may use."""
         return list(self._table.column_names)
 
+    @property
+    def metadata(self) -> pa.Table:
+        """The user's own columns."""
+        return self._table.select(self.columns[len(COLUMNS) :])
+
     def recordings(self) -> dict[int, Recording]:
         """Every recording by its id."""
         rows = zip(*(self._table[name].to_pylist() for name in COLUMNS.names), strict=True)

@@ -49,7 +49,7 @@ def seal(archive: Path, name: str) -> Part:
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256")
         n_bytes = file.tell()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return Part(name, n_bytes, digest.hexdigest())
 
 
@@ -66,10 +66,11 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Force a directory's entries to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

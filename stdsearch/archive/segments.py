@@ -7,6 +7,7 @@ row = segment_id, so that a look-up is one read from a memory map; it can be mad
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -111,6 +112,11 @@ class SegmentReader:
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
+    @cached_property
+    def first_id(self) -> int:
+        """The id of the first segment; the others' follow it."""
+        return int(self._read(0, ["segment_id"])["segment_id"][0].as_py()) if len(self) else 0
+
     def spans(self) -> np.ndarray:
         """The small columns as a (n,) array of dtype SPAN."""
         table = self._read(None, list(SPAN.names or ()))
@@ -119,10 +125,13 @@ class SegmentReader:
             spans[name] = table[name].to_numpy()
         return spans
 
-    def embeddings(self) -> Iterator[np.ndarray]:
-        """All embeddings in order, as (n, dim) float32 of up to ROW_GROUP rows each."""
+    def embeddings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All ids (n,) int64 in order with their embeddings (n, dim) float32, up to ROW_GROUP of them at a time."""
+        first = self.first_id
         for group in range(self._file.num_row_groups):
-            yield self._embeddings(group).astype(np.float32)
+            embeddings = self._embeddings(group).astype(np.float32)
+            yield np.arange(first, first + len(embeddings)), embeddings
+            first += len(embeddings)
 
     def embeddings_at(self, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 embeddings of some rows of the shard."""
@@ -145,17 +154,16 @@ class SegmentReader:
             raise damaged(self.path, error) from error
 
 
-def write_spans(path: Path, shards: Sequence[SegmentReader]) -> None:
-    """Gather the small columns of all shards in one .npy file, row = segment_id."""
-    n_segments = sum(len(shard) for shard in shards)
-    if not n_segments:
+def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
+    """Gather the small columns of all shards in one .npy file of n_ids rows; rows of ids that no shard has are zero."""
+    if not n_ids:
         np.save(path, np.empty(0, SPAN), allow_pickle=False)
         return
-    spans = np.lib.format.open_memmap(path, mode="w+", dtype=SPAN, shape=(n_segments,))
-    first = 0
+    spans = np.lib.format.open_memmap(path, mode="w+", dtype=SPAN, shape=(n_ids,))
     for shard in shards:
-        spans[first : first + len(shard)] = shard.spans()
-        first += len(shard)
+        if shard.first_id + len(shard) > n_ids:
+            raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
+        spans[shard.first_id : shard.first_id + len(shard)] = shard.spans()
     spans.flush()
 
 

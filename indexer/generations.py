@@ -1,0 +1,109 @@
+"""The generations of an archive: each commit replaces archive.json, and what nobody needs any longer goes away.
+
+A part's name is never given twice, so nothing that was committed is ever overwritten. The archive.json that a commit
+replaces stays as past/GENERATION.json, the same file under another name, and its parts stay, as long as a reader holds
+it (`stdsearch.archive.manifest.hold_manifest`).
+"""
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from indexer import journal
+from stdsearch.archive.manifest import FILE_NAME, Manifest, load_manifest, parse_manifest
+from stdsearch.archive.parts import sync_directory
+from stdsearch.errors import StdSearchError
+
+SINGLE = {  # the files of which there is one, in the first generation
+    "catalog": "catalog.parquet",
+    "encoder": "encoder.safetensors",
+    "spans": "spans.npy",
+    "vectors": "vectors.ivf",
+}
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+def part_name(role: str, generation: int) -> str:
+    """What the one file of a role is called if a generation makes it.
+
+    >>> part_name("spans", 1), part_name("spans", 12)
+    ('spans.npy', 'spans-12.npy')
+    """
+    name = Path(SINGLE[role])
+    return name.name if generation == 1 else f"{name.stem}-{generation}{name.suffix}"
+
+
+def publish(archive: Path, manifest: Manifest) -> None:
+    """Commit a generation whose parts are on the disk, then remove what it has made needless."""
+    current = archive / FILE_NAME
+    if current.exists():
+        past = archive / "past"
+        past.mkdir(exist_ok=True)
+        try:
+            os.link(current, past / f"{load_manifest(archive).generation}.json")
+            sync_directory(past)
+        except FileExistsError:  # by a commit that was interrupted
+            pass
+        except OSError as error:  # without links, readers that are open keep only what they have opened
+            if error.errno not in _NO_LINKS:
+                raise
+    manifest.save(archive)
+    sweep(archive)
+
+
+def sweep(archive: Path) -> None:
+    """Remove what no reader holds, and what an interrupted writer left but for shards that its journal can go on from.
+
+    For the sole writer only. Where there is no archive yet, shards without a journal go.
+    """
+    next_shard = None
+    needed: set[str] = set()
+    if (archive / FILE_NAME).exists():
+        manifest = load_manifest(archive)
+        needed = {part.name for part in manifest.all_parts()} | _held(archive)
+        if not journal.follows(archive, manifest.next_ids):
+            journal.discard(archive)
+        else:
+            next_shard = manifest.next_ids.shard
+    elif (archive / "journal").is_dir():
+        next_shard = 0
+    for folder in ("segments", "frames"):
+        for path in (archive / folder).glob("*"):
+            waiting = next_shard is not None and path.stem.isdecimal() and int(path.stem) >= next_shard
+            if f"{folder}/{path.name}" not in needed and not waiting:
+                path.unlink()
+    for name in map(Path, SINGLE.values()):
+        for path in [*archive.glob(name.name), *archive.glob(f"{name.stem}-*{name.suffix}")]:
+            if path.name not in needed:
+                path.unlink()
+    for path in archive.glob("*.new"):
+        path.unlink()
+
+
+def _held(archive: Path) -> set[str]:
+    """The names of the parts of past generations that readers hold; the other generations are forgotten."""
+    past = archive / "past"
+    needed: set[str] = set()
+    for path in past.glob("*.json"):
+        if path.samefile(archive / FILE_NAME) or not _is_locked(path):
+            path.unlink()
+            continue
+        with suppress(StdSearchError):
+            needed |= {part.name for part in parse_manifest(path, path.read_bytes()).all_parts()}
+    with suppress(OSError):  # not empty, or not there
+        past.rmdir()
+    return needed
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no locks on this file system
+            return False
+    return False
