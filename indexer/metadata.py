@@ -39,7 +39,7 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
     if taken:
         raise StdSearchError(f"{path}: the catalog has a column {taken[0]!r} of its own; rename it")
 
-    numbers = _names(recordings)
+    numbers = numbers_by_name(recordings)
     row_of: dict[int, int] = {}
     unmatched = []
     for row, value in enumerate(str(value) for value in table[key].to_pylist()):
@@ -105,7 +105,7 @@ def _key(path: Path, columns: Sequence[str]) -> str:
     return key
 
 
-def _names(recordings: Sequence[str]) -> dict[str, list[int]]:
+def numbers_by_name(recordings: Sequence[str]) -> dict[str, list[int]]:
     """The numbers of the recordings that a name may mean; whole paths go before base names."""
     whole: dict[str, list[int]] = {}
     base: dict[str, list[int]] = {}

@@ -105,6 +105,18 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    def ids(self) -> np.ndarray:
+        """The ids (n,) int64 of all vectors, in any order."""
+        if not isinstance(self._index, faiss.IndexIVF):
+            return np.array(faiss.vector_to_array(self._index.id_map), np.int64)
+        lists: Any = self._index.invlists
+        held = [
+            faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number)).copy()
+            for number in range(lists.nlist)
+            if lists.list_size(number)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *held])
+
     def train(self, sample: np.ndarray) -> None:
         """See VectorIndex; an exhaustive scan needs none."""
         self._index.train(np.ascontiguousarray(sample, np.float32))

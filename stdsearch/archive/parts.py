@@ -41,6 +41,17 @@ class Part:
             raise StdSearchError(f"{path}: has {n_bytes} bytes, not {self.bytes}; restore it or index again")
         return path
 
+    def check(self, archive: Path) -> None:
+        """Raise StdSearchError if the part's file is missing or has other bytes than it had."""
+        path = self.check_size(archive)
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise damaged(path, error.strerror or error) from error
+        if sha256 != self.sha256:
+            raise damaged(path, "its checksum is not what it was")
+
 
 def seal(archive: Path, name: str) -> Part:
     """The part that `name` has become, after its bytes and its directory entry have been forced to the disk."""

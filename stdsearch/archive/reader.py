@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from stdsearch.archive.catalog import Catalog, Recording
 from stdsearch.archive.frames import FrameReader
-from stdsearch.archive.manifest import Manifest, hold_manifest
-from stdsearch.archive.parts import damaged
+from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
+from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorIndex
@@ -164,22 +164,27 @@ class ArchiveReader:
     def _vectors(self) -> VectorIndex:
         return FaissIndex.load(self.path / self.manifest.part("vectors").name, self.manifest.encoder.dim)
 
+    def check_shard(self, shard: str) -> None:
+        """Raise StdSearchError if a shard's files have other bytes than they had."""
+        for role in SHARD_ROLES:
+            self._shard_part(role, shard).check(self.path)
+
     def segments_file(self, shard: str) -> SegmentReader:
         """A shard's segments."""
         if shard not in self._segment_readers:
-            name = self._shard_part("segments", shard)
+            name = self._shard_part("segments", shard).name
             self._segment_readers[shard] = SegmentReader(self.path / name, self.manifest.encoder.dim)
         return self._segment_readers[shard]
 
     def frames_file(self, shard: str) -> FrameReader:
         """A shard's frames."""
         if shard not in self._frame_readers:
-            name = self._shard_part("frames", shard)
+            name = self._shard_part("frames", shard).name
             self._frame_readers[shard] = FrameReader(self.path / name, self.manifest.encoder.frame_width)
         return self._frame_readers[shard]
 
-    def _shard_part(self, role: str, shard: str) -> str:
+    def _shard_part(self, role: str, shard: str) -> Part:
         for part in self.manifest.parts[role]:
             if Path(part.name).stem == shard:
-                return part.name
+                return part
         raise damaged(self.path / self.manifest.part("catalog").name, f"it names a shard {shard!r} that is not there")

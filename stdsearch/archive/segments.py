@@ -102,7 +102,8 @@ class SegmentReader:
         self.path = path
         self._dim = dim
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
+                self._file = pq.ParquetFile(pa.BufferReader(source.read_buffer()))
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from error
         schema = self._file.schema_arrow
@@ -116,6 +117,10 @@ class SegmentReader:
     def first_id(self) -> int:
         """The id of the first segment; the others' follow it."""
         return int(self._read(0, ["segment_id"])["segment_id"][0].as_py()) if len(self) else 0
+
+    def ids(self) -> np.ndarray:
+        """The ids (n,) int64, which follow each other from first_id on."""
+        return np.asarray(self._read(None, ["segment_id"])["segment_id"].to_numpy())
 
     def spans(self) -> np.ndarray:
         """The small columns as a (n,) array of dtype SPAN."""
