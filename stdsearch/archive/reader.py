@@ -17,6 +17,8 @@ from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorIndex
 
 if TYPE_CHECKING:
+    import duckdb
+
     from stdsearch.encoder import Frames
 
 
@@ -101,6 +103,10 @@ class ArchiveReader:
     def where(self, condition: str) -> np.ndarray:
         """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""
         return self._catalog.where(condition)
+
+    def database(self) -> "duckdb.DuckDBPyConnection":
+        """A new database in memory, with the catalog as its table recordings; `catalog.lock` it before use."""
+        return self._catalog.database()
 
     def segments(self, ids: np.ndarray) -> SegmentTable:
         """Where segments (n,) lie."""
