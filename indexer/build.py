@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from indexer.commit import Content, Origin, commit_first, commit_next
-from indexer.generations import sweep
+from indexer.generations import clear, sweep
 from indexer.journal import Journal, Shard, discard
 from indexer.metadata import Metadata, columns_for
 from indexer.shards import Progress, ShardBuilder
@@ -63,17 +63,12 @@ def build_archive(
     """
     check_out(out)
     origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings))
-    try:
-        with sole_writer(out):
-            check_out(out)  # once more, now that nobody else can make it an archive
-            work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
-            shards, next_ids = work.build(sources, Progress())
-            recordings = [recording for shard in shards for recording in shard.recordings]
-            complaints = _complaints(shards)
-            if not recordings:
-                discard(out)
-                sweep(out)
-                raise StdSearchError(f"{out}: not made, for none of the {len(sources)} recordings could be read")
+    with sole_writer(out):
+        check_out(out)  # once more, now that nobody else can make it an archive
+        work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
+        shards, next_ids = work.build(sources, Progress())
+        recordings = [recording for shard in shards for recording in shard.recordings]
+        if recordings:
             content = Content(
                 recordings,
                 columns_for([recording.path for recording in recordings], sources, metadata),
@@ -83,10 +78,13 @@ def build_archive(
             )
             counts = commit_first(out, content, origin)
             discard(out)
-    except StdSearchError:
-        _remove_if_empty(out)
-        raise
-    return Report(counts, complaints, added=len(recordings))
+        else:
+            clear(out)
+    if not recordings:
+        with suppress(OSError):  # unless it holds something else
+            out.rmdir()
+        raise StdSearchError(f"{out}: not made, for none of the {len(sources)} recordings could be read")
+    return Report(counts, _complaints(shards), added=len(recordings))
 
 
 def update_archive(
@@ -143,7 +141,11 @@ def check_out(out: Path) -> None:
         raise StdSearchError(f"{out}: is a file; choose another --out")
     if (out / FILE_NAME).exists():
         raise StdSearchError(f"{out}: is an archive already; --update it, choose another --out, or remove it first")
-    if out.exists() and {path.name for path in out.iterdir()} - {NOTE} and not (out / "journal").is_dir():
+    if (
+        out.exists()
+        and {path.name for path in out.iterdir()} - {NOTE, f"{NOTE}.new"}
+        and not (out / "journal").is_dir()
+    ):
         raise StdSearchError(f"{out}: holds other files; choose a new or an empty directory as --out")
 
 
@@ -230,9 +232,3 @@ def _equal(one: pa.Table, other: pa.Table) -> bool:
 
 def _complaints(shards: Sequence[Shard]) -> tuple[str, ...]:
     return tuple(complaint for shard in shards for complaint in shard.complaints)
-
-
-def _remove_if_empty(out: Path) -> None:
-    for name in ("segments", "frames", ""):
-        with suppress(OSError):
-            (out / name).rmdir()

@@ -72,8 +72,6 @@ def merge_archives(paths: Sequence[Path], out: Path) -> Counts:
     order = sorted(range(len(taken)), key=lambda number: taken[number][1].path)
     with sole_writer(out):
         check_out(out)
-        discard(out)
-        sweep(out)
         Journal(out, {"merge": [str(path) for path in paths]}, NextIds()).resume([])
         places = _laid_out([taken[number] for number in order], 0)
         content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0])

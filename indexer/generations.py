@@ -8,6 +8,7 @@ it (`stdsearch.archive.manifest.hold_manifest`).
 import errno
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,19 +58,13 @@ def publish(archive: Path, manifest: Manifest) -> None:
 def sweep(archive: Path) -> None:
     """Remove what no reader holds, and what an interrupted writer left but for shards that its journal can go on from.
 
-    For the sole writer only. Where there is no archive yet, shards without a journal go.
+    For the sole writer of an archive that is there.
     """
-    next_shard = None
-    needed: set[str] = set()
-    if (archive / FILE_NAME).exists():
-        manifest = load_manifest(archive)
-        needed = {part.name for part in manifest.all_parts()} | _held(archive)
-        if not journal.follows(archive, manifest.next_ids):
-            journal.discard(archive)
-        else:
-            next_shard = manifest.next_ids.shard
-    elif (archive / "journal").is_dir():
-        next_shard = 0
+    manifest = load_manifest(archive)
+    needed = {part.name for part in manifest.all_parts()} | _held(archive)
+    next_shard = manifest.next_ids.shard if journal.follows(archive, manifest.next_ids) else None
+    if next_shard is None:
+        journal.discard(archive)
     for folder in ("segments", "frames"):
         for path in (archive / folder).glob("*"):
             waiting = next_shard is not None and path.stem.isdecimal() and int(path.stem) >= next_shard
@@ -81,6 +76,13 @@ def sweep(archive: Path) -> None:
                 path.unlink()
     for path in archive.glob("*.new"):
         path.unlink()
+
+
+def clear(out: Path) -> None:
+    """Remove what a first build has left that comes to nothing; its journal last, which says whose it was."""
+    for folder in ("segments", "frames"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    journal.discard(out)
 
 
 def _held(archive: Path) -> set[str]:

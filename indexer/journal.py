@@ -44,8 +44,9 @@ class Journal:
         """The leading shards that are whole and of these very sources, unchanged; what follows is forgotten."""
         plan = self._directory / "plan.json"
         if not plan.is_file() or plan.read_bytes() != self._plan:
-            discard(self._out)
-            self._directory.mkdir(parents=True)
+            self._directory.mkdir(parents=True, exist_ok=True)  # never gone, for it marks what is being made
+            for path in self._directory.glob("[0-9]*.json"):
+                path.unlink()
             replace_file(plan, self._plan)
         kept: list[Shard] = []
         n_sources = 0
