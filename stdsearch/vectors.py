@@ -99,8 +99,25 @@ class FaissIndex:
         return cls(index)
 
     def save(self, path: Path) -> None:
-        """Write the index to a file."""
-        faiss.write_index(self._index, str(path))
+        """Write the index to a file; raises OSError if that cannot be."""
+        failed: list[OSError] = []
+
+        with path.open("wb") as file:  # faiss itself says nothing when the end of a file is not written
+
+            def write(block: bytes) -> int:
+                try:
+                    return file.write(block)
+                except OSError as error:
+                    failed.append(error)
+                    return 0
+
+            try:
+                faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))  # type: ignore[attr-defined]
+            except RuntimeError:
+                if not failed:
+                    raise
+        if failed:
+            raise failed[0]
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

@@ -16,7 +16,7 @@ from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, replace_file, seal
-from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter, write_spans
+from stdsearch.archive.segments import ROW_GROUP, SPAN, SegmentReader, SegmentWriter, write_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorSettings
 
@@ -388,3 +388,42 @@ def test_frames_of_an_unknown_recording_are_none(tmp_path: Path) -> None:
     hidden, first = FrameReader(tmp_path / "a.arrow", WIDTH).region(0, 1, 3, 9)
     assert hidden.shape == (0, WIDTH)
     assert first == 3
+
+
+def test_spans_are_a_plain_npy_file_with_a_row_for_each_id(tmp_path: Path) -> None:
+    """Of ids 0 to 11 two shards hold 2 to 4 and 7 to 9."""
+    shards = []
+    for first in (2, 7):
+        path = tmp_path / f"{first}.parquet"
+        with SegmentWriter(path, DIM, first_id=first) as writer:
+            table = SegmentTable(np.full(3, first), np.ones(3, int), np.arange(3.0), np.full(3, 0.5))
+            writer.write(table, np.zeros((3, DIM)))
+        shards.append(SegmentReader(path, DIM))
+    assert [shard.first_id for shard in shards] == [2, 7]
+    assert shards[1].ids().tolist() == [7, 8, 9]
+    write_spans(tmp_path / "spans.npy", shards, 12)
+    expected = np.zeros(12, SPAN)
+    for shard in shards:
+        expected[shard.ids()] = shard.spans()
+    np.save(tmp_path / "expected.npy", expected)
+    assert (tmp_path / "spans.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+    with pytest.raises(StdSearchError, match=r"7\.parquet: is damaged \(its segments have ids beyond 9\)"):
+        write_spans(tmp_path / "spans.npy", shards, 9)
+
+
+def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
+    """What the system says of our own open files: the hold on archive.json, until it is released, and one map."""
+    path = make_archive(tmp_path / "archive")
+
+    def held_open() -> set[str]:
+        targets = (Path(os.path.realpath(link)) for link in Path("/proc/self/fd").iterdir())
+        return {target.name for target in targets if target.is_relative_to(path.resolve())}
+
+    archive = open_archive(path)
+    archive.embeddings(np.arange(0, archive.n_segments, 100))
+    for recording in (0, 1):
+        archive.frames(recording, 1, 0, 1)
+    assert held_open() == {"archive.json", "spans.npy"}
+    archive.release()
+    archive.release()
+    assert held_open() == {"spans.npy"}

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stdsearch.archive.catalog import Recording
 from stdsearch.archive.manifest import hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.reader import ArchiveReader
@@ -111,7 +110,7 @@ def _look_at_segments(archive: ArchiveReader, shard: str) -> None:
     file = archive.segments_file(shard)
     ids, spans = file.ids(), file.spans()
     _expect((ids == np.arange(file.first_id, file.first_id + len(ids))).all(), "its ids do not follow each other")
-    for recording in _of_shard(archive, shard):
+    for recording in archive.recordings_of_shard.get(shard, []):
         if not recording.n_segments:
             continue
         own = spans[max(0, recording.first_segment - file.first_id) :][: recording.n_segments]
@@ -126,7 +125,7 @@ def _look_at_segments(archive: ArchiveReader, shard: str) -> None:
 
 def _look_at_frames(archive: ArchiveReader, shard: str) -> None:
     file = archive.frames_file(shard)
-    for recording in _of_shard(archive, shard):
+    for recording in archive.recordings_of_shard.get(shard, []):
         begin = dict.fromkeys(range(1, recording.channels + 1), 0)
         for channel, first, block in file.blocks(recording.recording_id):
             _expect(begin.get(channel) == first, f"frames of {recording.path!r} are missing or there twice")
@@ -159,10 +158,6 @@ def _look_at_vectors(archive: ArchiveReader) -> None:
     ids = np.sort(index.ids())
     _expect(len(ids) == archive.n_segments, f"it has {len(ids)} vectors for {archive.n_segments} segments")
     _expect((ids == archive.segment_ids).all(), "its vectors are of other segments")
-
-
-def _of_shard(archive: ArchiveReader, shard: str) -> list[Recording]:
-    return [recording for recording in archive.recordings.values() if recording.shard == shard]
 
 
 def _frame(archive: ArchiveReader) -> float:

@@ -95,6 +95,14 @@ class ArchiveReader:
         """Every recording by its id."""
         return self._catalog.recordings()
 
+    @cached_property
+    def recordings_of_shard(self) -> dict[str, list[Recording]]:
+        """The recordings in each shard, by its stem."""
+        shards: dict[str, list[Recording]] = {}
+        for recording in self.recordings.values():
+            shards.setdefault(recording.shard, []).append(recording)
+        return shards
+
     @property
     def metadata(self) -> pa.Table:
         """The user's columns, a row for each recording, in their order."""

@@ -161,15 +161,16 @@ class SegmentReader:
 
 def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
     """Gather the small columns of all shards in one .npy file of n_ids rows; rows of ids that no shard has are zero."""
-    if not n_ids:
-        np.save(path, np.empty(0, SPAN), allow_pickle=False)
-        return
-    spans = np.lib.format.open_memmap(path, mode="w+", dtype=SPAN, shape=(n_ids,))
-    for shard in shards:
-        if shard.first_id + len(shard) > n_ids:
-            raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
-        spans[shard.first_id : shard.first_id + len(shard)] = shard.spans()
-    spans.flush()
+    header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (n_ids,)}
+    with path.open("wb") as file:  # no memory map, which a full disk would end with a signal
+        np.lib.format.write_array_header_1_0(file, header)
+        begin = file.tell()
+        for shard in shards:
+            if shard.first_id + len(shard) > n_ids:
+                raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
+            file.seek(begin + shard.first_id * SPAN.itemsize)
+            file.write(shard.spans().tobytes())
+        file.truncate(begin + n_ids * SPAN.itemsize)
 
 
 def open_spans(path: Path) -> np.ndarray:

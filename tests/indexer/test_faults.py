@@ -3,10 +3,12 @@
 import errno
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from indexer.writer import sole_writer
 from stdsearch.archive import open_archive
 from stdsearch.archive.check import check_archive, open_unchecked
 from stdsearch.errors import StdSearchError
-from tests.indexer.conftest import files, named
+from tests.indexer.conftest import files, named, segments
 
 Build = Callable[..., Report]
 Record = Callable[..., Path]
@@ -203,6 +205,86 @@ def test_a_full_disk_is_told_and_changes_nothing(
     assert committed(path) == before
     run()
     assert committed(path) != before
+    assert files(path) == named(path)
+
+
+@contextmanager
+def files_up_to(n_bytes: int) -> Iterator[None]:
+    """Whoever writes more to a file is told that it cannot be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("role", ["vectors", "segments", "spans", "catalog", "frames", None])
+def test_a_file_that_cannot_be_written_whole_is_told(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]], role: str | None
+) -> None:
+    """Each library that writes has its way to fail."""
+    prepare, run = commands["update"]
+    prepare()
+    path = tmp_path / "archive"
+    before, parts = committed(path), open_archive(path).manifest.parts
+    n_bytes = parts[role][0].bytes * 2 // 3 if role else 10
+    with files_up_to(n_bytes), pytest.raises(StdSearchError) as caught:
+        run()
+    assert str(caught.value).startswith(f"{path}: cannot be written (")
+    assert "\n" not in str(caught.value)
+    del caught
+    assert committed(path) == before
+    run()
+    assert committed(path) != before
+    assert files(path) == named(path)
+
+
+def test_readers_see_one_state_or_another_while_writers_work(
+    tmp_path: Path, small: Path, build: Build, update: Build, record: Record
+) -> None:
+    build()
+    path = tmp_path / "archive"
+    right: dict[int, Any] = {}
+    seen: list[tuple[int, Any]] = []
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def look() -> tuple[int, Any]:
+        archive = open_archive(path)
+        generation = archive.manifest.generation
+        time.sleep(0.01)  # meanwhile a writer may commit
+        return generation, segments(archive)
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                seen.append(look())
+            except BaseException as error:  # which a thread would keep to itself
+                failures.append(error)
+
+    right.update([look()])
+    readers = [threading.Thread(target=read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(3):
+            for change in (
+                lambda number=number: (record(f"x{number}.wav", 0.3, seed=number), update()),
+                lambda number=number: remove_recordings(path, [f"{number}.wav"]),
+                lambda: compact_archive(path),
+            ):
+                change()
+                right.update([look()])
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert not failures
+    assert len({generation for generation, _ in seen}) > 2
+    assert all(right[generation] == state for generation, state in seen)
+    with sole_writer(path):
+        sweep(path)
     assert files(path) == named(path)
 
 
