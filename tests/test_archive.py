@@ -370,6 +370,14 @@ def test_a_sealed_part_has_its_size_and_checksum(tmp_path: Path) -> None:
     assert seal(tmp_path, "part.bin") == Part("part.bin", 3, sha256)
 
 
+def test_segments_with_other_columns_are_no_segments(tmp_path: Path) -> None:
+    pa.parquet.write_table(
+        pa.table({"embedding": pa.array([b"x" * 2 * DIM], pa.binary(2 * DIM))}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(StdSearchError, match=r"a\.parquet: is damaged \(its columns are not those of segments"):
+        SegmentReader(tmp_path / "a.parquet", DIM)
+
+
 def test_row_groups_do_not_depend_on_the_calls(tmp_path: Path) -> None:
     n = 2 * ROW_GROUP + 5
     table = SegmentTable(np.zeros(n, int), np.ones(n, int), np.arange(n) * 0.04, np.full(n, 0.2))

@@ -157,7 +157,7 @@ class ArchiveReader:
         """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""
         if recording_ids is None:
             return None
-        mask = np.zeros(self.manifest.next_ids.segment, bool)
+        mask = np.zeros(len(self._spans), bool)
         for recording in (self.recordings[int(recording_id)] for recording_id in recording_ids):
             mask[recording.first_segment : recording.first_segment + recording.n_segments] = True
         return mask

@@ -40,16 +40,7 @@ class SegmentWriter:
 
     def __init__(self, path: Path, dim: int, *, first_id: int) -> None:
         self.next_id = first_id
-        self._schema = pa.schema(
-            [
-                pa.field("segment_id", pa.int64(), nullable=False),
-                pa.field("recording_id", pa.int32(), nullable=False),
-                pa.field("channel", pa.int16(), nullable=False),
-                pa.field("tbeg", pa.float64(), nullable=False),
-                pa.field("dur", pa.float32(), nullable=False),
-                pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
-            ]
-        )
+        self._schema = _schema(dim)
         small = [name for name in self._schema.names if name != "embedding"]
         self._writer = pq.ParquetWriter(
             path,
@@ -106,9 +97,8 @@ class SegmentReader:
                 self._file = pq.ParquetFile(pa.BufferReader(source.read_buffer()))
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from error
-        schema = self._file.schema_arrow
-        if "embedding" not in schema.names or schema.field("embedding").type != pa.binary(2 * dim):
-            raise damaged(path, f"its embeddings are not {dim} float16 each")
+        if not self._file.schema_arrow.equals(_schema(dim)):
+            raise damaged(path, f"its columns are not those of segments with embeddings of {dim} float16")
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -182,6 +172,19 @@ def open_spans(path: Path) -> np.ndarray:
     if spans.dtype != SPAN or spans.ndim != 1:
         raise damaged(path, "it holds another kind of array")
     return np.asarray(spans)
+
+
+def _schema(dim: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("segment_id", pa.int64(), nullable=False),
+            pa.field("recording_id", pa.int32(), nullable=False),
+            pa.field("channel", pa.int16(), nullable=False),
+            pa.field("tbeg", pa.float64(), nullable=False),
+            pa.field("dur", pa.float32(), nullable=False),
+            pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
+        ]
+    )
 
 
 def _as_binary(embeddings: np.ndarray) -> pa.Array:
