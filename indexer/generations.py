@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer import journal
+from indexer.writer import NOTE
 from stdsearch.archive.manifest import FILE_NAME, Manifest, load_manifest, parse_manifest
 from stdsearch.archive.parts import sync_directory
 from stdsearch.errors import StdSearchError
@@ -65,17 +66,17 @@ def sweep(archive: Path) -> None:
     next_shard = manifest.next_ids.shard if journal.follows(archive, manifest.next_ids) else None
     if next_shard is None:
         journal.discard(archive)
-    for folder in ("segments", "frames"):
-        for path in (archive / folder).glob("*"):
+    for folder, suffix in (("segments", ".parquet"), ("frames", ".arrow")):
+        for path in _below(archive / folder, f"[0-9]*{suffix}"):
             waiting = next_shard is not None and path.stem.isdecimal() and int(path.stem) >= next_shard
             if f"{folder}/{path.name}" not in needed and not waiting:
                 path.unlink()
     for name in map(Path, SINGLE.values()):
-        for path in [*archive.glob(name.name), *archive.glob(f"{name.stem}-*{name.suffix}")]:
+        for path in [*archive.glob(name.name), *archive.glob(f"{name.stem}-[0-9]*{name.suffix}")]:
             if path.name not in needed:
                 path.unlink()
-    for path in archive.glob("*.new"):
-        path.unlink()
+    (archive / f"{FILE_NAME}.new").unlink(missing_ok=True)
+    (archive / f"{NOTE}.new").unlink(missing_ok=True)
 
 
 def clear(out: Path) -> None:
@@ -89,7 +90,7 @@ def _held(archive: Path) -> set[str]:
     """The names of the parts of past generations that readers hold; the other generations are forgotten."""
     past = archive / "past"
     needed: set[str] = set()
-    for path in past.glob("*.json"):
+    for path in _below(past, "[0-9]*.json"):
         if path.samefile(archive / FILE_NAME) or not _is_locked(path):
             path.unlink()
             continue
@@ -98,6 +99,11 @@ def _held(archive: Path) -> set[str]:
     with suppress(OSError):  # not empty, or not there
         past.rmdir()
     return needed
+
+
+def _below(folder: Path, pattern: str) -> list[Path]:
+    """The files of an archive's folder; none where it is a link, which may lead to what is not the archive's."""
+    return [] if folder.is_symlink() else sorted(folder.glob(pattern))
 
 
 def _is_locked(path: Path) -> bool:

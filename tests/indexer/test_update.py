@@ -11,6 +11,7 @@ import pytest
 
 from indexer.build import Report, update_archive
 from indexer.metadata import Metadata
+from indexer.removal import remove_recordings
 from indexer.sources import find_sources
 from stdsearch import vectors
 from stdsearch.archive import open_archive
@@ -267,3 +268,39 @@ def test_where_sees_only_what_is_there(
     _, ids = archive.nearest(queries, archive.n_segments, recording_ids=np.array([some]))
     own = archive.recordings[int(some)]
     assert set(ids[ids >= 0]) == set(range(own.first_segment, own.first_segment + own.n_segments))
+
+
+def test_removing_between_leaves_the_journal_of_an_interrupted_update(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    encoder: SpanEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build()
+    for number in range(4, 8):
+        record(f"{number}.wav", 2, seed=number)
+    frames, done = encoder.frames, list[int]()
+
+    def interrupted(waveform: np.ndarray) -> Frames:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(len(waveform))
+        return frames(waveform)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            update()
+    remove_recordings(tmp_path / "archive", ["1.wav"])
+    (audio / "1.wav").unlink()
+    done.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupted)
+        update()
+    assert len(done) == 2  # those of the second shard
+    build("fresh")
+    assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "fresh"))
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
