@@ -1,27 +1,27 @@
-"""Builds an archive: recordings in, one committed directory out.
+"""Builds and updates an archive: recordings in, one committed generation out.
 
-Shards are built and noted in the journal one by one; then follow what is made from all of them, the catalog, the copy
-of the encoder and, last, archive.json. An interrupted build goes on behind the last whole shard.
+Shards are built and noted in the journal one by one; then follows what is made from all of them and, last,
+archive.json. An interrupted build or update goes on behind the last whole shard.
 """
 
-import fcntl
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from indexer.commit import Content, Origin, commit_first, commit_next
+from indexer.generations import clear, sweep
 from indexer.journal import Journal, Shard, discard
-from indexer.metadata import Metadata
+from indexer.metadata import Metadata, columns_for
 from indexer.shards import Progress, ShardBuilder
 from indexer.sources import Source
-from indexer.vectors import write_vectors
-from stdsearch.archive.catalog import write_catalog
-from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, Manifest
-from stdsearch.archive.parts import seal
-from stdsearch.archive.segments import SegmentReader, write_spans
+from indexer.update import Changes, find_changes
+from indexer.writer import NOTE, sole_writer
+from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, NextIds
 from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
@@ -30,10 +30,18 @@ from stdsearch.threads import set_threads
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a build came to: the archive's counts, and a complaint for each recording that was left out."""
+    """What a build or an update came to.
+
+    counts are the archive's. complaints has one for each recording that was left out. added, changed, removed and
+    unchanged count recordings; of a changed one that cannot be read any longer the old is removed.
+    """
 
     counts: Counts
     complaints: tuple[str, ...]
+    added: int
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
 
 
 def build_archive(
@@ -54,38 +62,77 @@ def build_archive(
     no source can be read.
     """
     check_out(out)
-    facts = EncoderFacts(
-        name=encoder_file.stem,
-        fingerprint=encoder.fingerprint,
-        dim=encoder.settings.dim,
-        frame_width=encoder.settings.frame_width,
-        frame_seconds=encoder.settings.frame_seconds,
-    )
-    with _sole_writer(out):
-        journal = Journal(out, {"format": FORMAT, "encoder": asdict(facts), "slicing": asdict(settings)})
-        shards = journal.resume(sources)
-        set_threads(1)  # each worker thread runs the network by itself
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
-        try:
-            builder = ShardBuilder(out, encoder, settings, pool=pool, ahead=2 * threads, on_progress=on_progress)
-            for shard in shards:
-                builder.pass_over(shard)
-            on_progress(builder.done)
-            while rest := sources[builder.n_sources :]:
-                stem = f"{len(shards):05d}"
-                shards.append(builder.build(stem, rest))
-                journal.add(stem, shards[-1])
-        finally:
-            pool.shutdown(cancel_futures=True)
-            set_threads(threads)
-        complaints = tuple(complaint for shard in shards for complaint in shard.complaints)
-        if len(complaints) == len(sources):
+    origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings))
+    with sole_writer(out):
+        check_out(out)  # once more, now that nobody else can make it an archive
+        work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
+        shards, next_ids = work.build(sources, Progress())
+        recordings = [recording for shard in shards for recording in shard.recordings]
+        if recordings:
+            content = Content(
+                recordings,
+                columns_for([recording.path for recording in recordings], sources, metadata),
+                [shard.segments for shard in shards],
+                [shard.frames for shard in shards],
+                next_ids,
+            )
+            counts = commit_first(out, content, origin)
             discard(out)
-            with suppress(OSError):  # unless it holds something else
-                out.rmdir()
-            raise StdSearchError(f"{out}: not made, for none of the {len(sources)} recordings could be read")
-        counts = _commit(out, facts, encoder_file, settings, shards, sources, metadata)
-    return Report(counts, complaints)
+        else:
+            clear(out)
+    if not recordings:
+        with suppress(OSError):  # unless it holds something else
+            out.rmdir()
+        raise StdSearchError(f"{out}: not made, for none of the {len(sources)} recordings could be read")
+    return Report(counts, _complaints(shards), added=len(recordings))
+
+
+def update_archive(
+    sources: Sequence[Source],
+    out: Path,
+    encoder: Encoder,
+    *,
+    metadata: Metadata | None = None,
+    threads: int = 1,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Report:
+    """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
+
+    Recordings whose files have the name, size and checksum that they had stay as they are; all others are indexed or
+    removed. encoder is the one that the archive carries. metadata has a row for each source; without it, recordings
+    keep the columns that they have, and new ones get empty ones.
+    Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
+    """
+    with sole_writer(out):
+        sweep(out)
+        archive = open_archive(out, fingerprint=encoder.fingerprint)
+        origin = Origin.of(archive)
+        settings = slicing_of(archive)
+        changes = find_changes(archive, sources, threads)
+        work = _Work(out, encoder, settings, origin, archive.manifest.next_ids, threads, on_progress)
+        done = Progress(
+            bytes=sum(recording.bytes for recording in changes.kept),
+            recordings=len(changes.kept),
+            seconds=sum(recording.duration for recording in changes.kept),
+            kept=len(changes.kept),
+        )
+        shards, next_ids = work.build(changes.fresh, done)
+        indexed = [recording for shard in shards for recording in shard.recordings]
+        recordings = [*changes.kept, *indexed]
+        if not recordings:
+            raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
+        columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
+        counts = archive.manifest.counts
+        if recordings != list(archive.recordings.values()) or not _equal(columns, archive.metadata):
+            shard_parts = {
+                role: [*archive.manifest.parts[role], *(getattr(shard, role) for shard in shards)]
+                for role in ("segments", "frames")
+            }
+            counts = commit_next(
+                archive, Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
+            )
+        discard(out)
+    return _report(archive, changes, shards, counts)
 
 
 def check_out(out: Path) -> None:
@@ -93,70 +140,95 @@ def check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise StdSearchError(f"{out}: is a file; choose another --out")
     if (out / FILE_NAME).exists():
-        raise StdSearchError(f"{out}: is an archive already; choose another --out, or remove it first")
-    if out.exists() and any(out.iterdir()) and not (out / "journal").is_dir():
+        raise StdSearchError(f"{out}: is an archive already; --update it, choose another --out, or remove it first")
+    if (
+        out.exists()
+        and {path.name for path in out.iterdir()} - {NOTE, f"{NOTE}.new"}
+        and not (out / "journal").is_dir()
+    ):
         raise StdSearchError(f"{out}: holds other files; choose a new or an empty directory as --out")
 
 
-@contextmanager
-def _sole_writer(out: Path) -> Iterator[None]:
-    """While inside, no other process can build at `out`; the system lets go of the lock however this one ends."""
+def slicing_of(archive: ArchiveReader) -> SlicingSettings:
+    """How the archive's slices were cut; raises StdSearchError if this version cannot cut such."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(out, os.O_RDONLY)
+        return SlicingSettings(**archive.settings["slicing"])
+    except (KeyError, TypeError) as error:
+        raise StdSearchError(
+            f"{archive.path}: its slices are not cut as this version cuts them; index again"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What building shards takes, whatever the sources."""
+
+    out: Path
+    encoder: Encoder
+    settings: SlicingSettings
+    origin: Origin
+    first_ids: NextIds
+    threads: int
+    on_progress: Callable[[Progress], None]
+
+    def build(self, sources: Sequence[Source], done: Progress) -> tuple[list[Shard], NextIds]:
+        """Shards of all these sources, those in the journal not made again, and the ids that come next."""
+        plan = {"format": FORMAT, "encoder": asdict(self.origin.encoder), "slicing": dict(self.origin.slicing)}
+        journal = Journal(self.out, plan, self.first_ids)
+        shards = journal.resume(sources)
+        set_threads(1)  # each worker thread runs the network by itself
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+            builder = ShardBuilder(
+                self.out,
+                self.encoder,
+                self.settings,
+                pool=pool,
+                ahead=2 * self.threads,
+                on_progress=self.on_progress,
+                first_ids=self.first_ids,
+                done=done,
+            )
+            for shard in shards:
+                builder.pass_over(shard)
+            self.on_progress(builder.done)
+            while rest := sources[builder.n_sources :]:
+                stem = builder.next_stem
+                shards.append(builder.build(rest))
+                journal.add(stem, shards[-1])
         finally:
-            os.close(descriptor)
-    except BlockingIOError as error:
-        raise StdSearchError(f"{out}: another process is writing this archive; wait until it ends") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise StdSearchError(f"{out}: cannot be written ({reason}); mend that, and the same command goes on") from error
+            pool.shutdown(cancel_futures=True)
+            set_threads(self.threads)
+        return shards, builder.next_ids
 
 
-def _commit(
-    out: Path,
-    encoder: EncoderFacts,
-    encoder_file: Path,
-    settings: SlicingSettings,
-    shards: Sequence[Shard],
-    sources: Sequence[Source],
-    metadata: Metadata | None,
-) -> Counts:
-    """Make what follows from the shards, then the manifest that says that all of it belongs."""
-    recordings = [recording for shard in shards for recording in shard.recordings]
-    row_of = {source.path: row for row, source in enumerate(sources)}
-    columns = metadata and metadata.columns.take([row_of[recording.path] for recording in recordings])
-    write_catalog(out / "catalog.parquet", recordings, columns)
-    shutil.copyfile(encoder_file, out / "encoder.safetensors")
-
-    readers = [SegmentReader(out / shard.segments.name, encoder.dim) for shard in shards]
-    write_spans(out / "spans.npy", readers)
-    vectors = write_vectors(out / "vectors.ivf", readers, encoder.dim)
-
-    counts = Counts(
-        recordings=len(recordings),
-        channels=sum(recording.channels for recording in recordings),
-        segments=sum(recording.n_segments for recording in recordings),
-        seconds=sum(recording.duration for recording in recordings),
+def _facts(encoder: Encoder, file: Path) -> EncoderFacts:
+    return EncoderFacts(
+        name=file.stem,
+        fingerprint=encoder.fingerprint,
+        dim=encoder.settings.dim,
+        frame_width=encoder.settings.frame_width,
+        frame_seconds=encoder.settings.frame_seconds,
     )
-    names = {
-        "catalog": "catalog.parquet",
-        "encoder": "encoder.safetensors",
-        "spans": "spans.npy",
-        "vectors": "vectors.ivf",
-    }
-    Manifest(
-        encoder=encoder,
-        settings={"slicing": asdict(settings), "vectors": asdict(vectors)},
-        counts=counts,
-        parts={
-            **{role: (seal(out, name),) for role, name in names.items()},
-            "segments": tuple(shard.segments for shard in shards),
-            "frames": tuple(shard.frames for shard in shards),
-        },
-    ).save(out)
-    shutil.rmtree(out / "journal")
-    return counts
+
+
+def _report(archive: ArchiveReader, changes: Changes, shards: Sequence[Shard], counts: Counts) -> Report:
+    before = {recording.path for recording in archive.recordings.values()}
+    indexed = {recording.path for shard in shards for recording in shard.recordings}
+    kept = {recording.path for recording in changes.kept}
+    return Report(
+        counts,
+        _complaints(shards),
+        added=len(indexed - before),
+        changed=len(indexed & before),
+        removed=len(before - indexed - kept),
+        unchanged=len(kept),
+    )
+
+
+def _equal(one: pa.Table, other: pa.Table) -> bool:
+    return bool(one.equals(other)) or not one.column_names + other.column_names  # which may differ in their rows
+
+
+def _complaints(shards: Sequence[Shard]) -> tuple[str, ...]:
+    return tuple(complaint for shard in shards for complaint in shard.complaints)

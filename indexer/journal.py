@@ -1,7 +1,7 @@
-"""What an unfinished build has finished: the shards that are whole, so that a later run goes on behind them.
+"""What an unfinished build or update has finished: the whole shards, so that a later run goes on behind them.
 
-OUT/journal/plan.json says for what the shards were made; OUT/journal/SHARD.json follows when a shard's files are on the
-disk. The directory goes away when the archive is committed.
+OUT/journal/plan.json says for what the shards were made, and from which ids on they count; OUT/journal/SHARD.json
+follows when a shard's files are on the disk. The directory goes away when the archive is committed.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 from indexer.sources import Source
 from stdsearch.archive import Recording
+from stdsearch.archive.manifest import NextIds
 from stdsearch.archive.parts import Part, replace_file
 from stdsearch.errors import StdSearchError
 
@@ -29,19 +30,23 @@ class Shard:
 
 
 class Journal:
-    """The journal of a build in directory `out`, for the plan that says what makes shards the same."""
+    """The journal of a build in directory `out`, for the plan that says what makes shards the same.
 
-    def __init__(self, out: Path, plan: Mapping[str, Any]) -> None:
+    The shards count on from next_ids.
+    """
+
+    def __init__(self, out: Path, plan: Mapping[str, Any], next_ids: NextIds) -> None:
         self._out = out
         self._directory = out / "journal"
-        self._plan = (json.dumps(plan, indent=1, sort_keys=True) + "\n").encode()
+        self._plan = (json.dumps({**plan, "next_ids": asdict(next_ids)}, indent=1, sort_keys=True) + "\n").encode()
 
     def resume(self, sources: Sequence[Source]) -> list[Shard]:
         """The leading shards that are whole and of these very sources, unchanged; what follows is forgotten."""
         plan = self._directory / "plan.json"
         if not plan.is_file() or plan.read_bytes() != self._plan:
-            discard(self._out)
-            self._directory.mkdir(parents=True)
+            self._directory.mkdir(parents=True, exist_ok=True)  # never gone, for it marks what is being made
+            for path in self._directory.glob("[0-9]*.json"):
+                path.unlink()
             replace_file(plan, self._plan)
         kept: list[Shard] = []
         n_sources = 0
@@ -77,7 +82,16 @@ class Journal:
         return shard
 
 
+def follows(out: Path, next_ids: NextIds) -> bool:
+    """Whether there is a journal of shards that count on from these ids."""
+    try:
+        plan = json.loads((out / "journal" / "plan.json").read_bytes())
+        return bool(plan["next_ids"] == asdict(next_ids))
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def discard(out: Path) -> None:
-    """Remove what an unfinished build has left."""
-    for name in ("segments", "frames", "journal"):
-        shutil.rmtree(out / name, ignore_errors=True)
+    """Forget what an unfinished build has finished; its shards go with the next sweep."""
+    if (out / "journal").is_dir():
+        shutil.rmtree(out / "journal")

@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 import duckdb
 import pyarrow as pa
 
+from indexer.sources import Source
+from stdsearch.archive import ArchiveReader
 from stdsearch.archive.catalog import COLUMNS
 from stdsearch.errors import StdSearchError
 
@@ -37,7 +39,7 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
     if taken:
         raise StdSearchError(f"{path}: the catalog has a column {taken[0]!r} of its own; rename it")
 
-    numbers = _names(recordings)
+    numbers = numbers_by_name(recordings)
     row_of: dict[int, int] = {}
     unmatched = []
     for row, value in enumerate(str(value) for value in table[key].to_pylist()):
@@ -50,6 +52,24 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
             raise StdSearchError(f"{path}: has two rows for {recordings[matches[0]]!r}; keep one")
     rows = pa.array([row_of.get(number) for number in range(len(recordings))], pa.int64())
     return Metadata(own.take(rows), tuple(unmatched))
+
+
+def columns_for(
+    recordings: Sequence[str],
+    sources: Sequence[Source],
+    metadata: Metadata | None,
+    archive: ArchiveReader | None = None,
+) -> pa.Table:
+    """The columns, a row for each recording: of metadata, which has a row for each source, or else of an archive."""
+    columns, paths = pa.table({}), list[str]()
+    if metadata is not None:
+        columns, paths = metadata.columns, [source.path for source in sources]
+    elif archive is not None and archive.metadata.column_names:
+        columns, paths = archive.metadata, [recording.path for recording in archive.recordings.values()]
+    if not columns.column_names:
+        return columns
+    row_of = {path: row for row, path in enumerate(paths)}
+    return columns.take(pa.array([row_of.get(recording) for recording in recordings], pa.int64()))
 
 
 def _read(path: Path) -> tuple[pa.Table, str]:
@@ -85,7 +105,7 @@ def _key(path: Path, columns: Sequence[str]) -> str:
     return key
 
 
-def _names(recordings: Sequence[str]) -> dict[str, list[int]]:
+def numbers_by_name(recordings: Sequence[str]) -> dict[str, list[int]]:
     """The numbers of the recordings that a name may mean; whole paths go before base names."""
     whole: dict[str, list[int]] = {}
     base: dict[str, list[int]] = {}

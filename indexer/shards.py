@@ -20,6 +20,7 @@ from indexer.sources import Source
 from stdsearch import audio
 from stdsearch.archive import Recording, SegmentTable
 from stdsearch.archive.frames import FrameWriter
+from stdsearch.archive.manifest import NextIds
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentWriter
 from stdsearch.encoder import Encoder
@@ -79,7 +80,10 @@ class _LateFailureError(Exception):
 
 
 class ShardBuilder:
-    """Builds shards in `out`, one after the other, counting sources, recordings and segments through all of them."""
+    """Builds shards in `out`, one after the other, counting on from first_ids through all of them.
+
+    done says how far things are before the first shard.
+    """
 
     def __init__(
         self,
@@ -90,10 +94,12 @@ class ShardBuilder:
         pool: ThreadPoolExecutor,
         ahead: int,
         on_progress: Callable[[Progress], None],
+        first_ids: NextIds,
+        done: Progress,
     ) -> None:
         self.n_sources = 0
-        self._n_segments = 0
-        self.done = Progress()
+        self.next_ids = first_ids
+        self.done = done
         self._out = out
         self._encoder = encoder
         self._settings = settings
@@ -106,7 +112,11 @@ class ShardBuilder:
         for complaint in shard.complaints:
             _log.warning("%s (skipped)", complaint)
         self.n_sources += len(shard.sources)
-        self._n_segments += sum(recording.n_segments for recording in shard.recordings)
+        self.next_ids = NextIds(
+            self.next_ids.recording + len(shard.recordings),
+            self.next_ids.segment + sum(recording.n_segments for recording in shard.recordings),
+            self.next_ids.shard + 1,
+        )
         self.done += Progress(
             sum(source.bytes for source in shard.sources),
             len(shard.recordings),
@@ -114,12 +124,17 @@ class ShardBuilder:
             kept=len(shard.recordings),
         )
 
-    def build(self, stem: str, sources: Sequence[Source]) -> Shard:
+    @property
+    def next_stem(self) -> str:
+        """What the next shard's files are called."""
+        return shard_stem(self.next_ids.shard)
+
+    def build(self, sources: Sequence[Source]) -> Shard:
         """The next shard, of as many of these sources as it takes; its parts are on the disk."""
         broken: dict[Source, str] = {}
         while True:
             try:
-                shard = self._attempt(stem, sources, broken)
+                shard = self._attempt(self.next_stem, sources, broken)
             except _LateFailureError as failure:
                 broken[failure.source] = str(failure)
             else:
@@ -134,15 +149,15 @@ class ShardBuilder:
         recordings: list[Recording] = []
         complaints: list[str] = []
         with (
-            SegmentWriter(self._out / names[0], shape.dim, first_id=self._n_segments) as segments,
+            SegmentWriter(self._out / names[0], shape.dim, first_id=self.next_ids.segment) as segments,
             FrameWriter(self._out / names[1], shape.frame_width) as frames,
         ):
-            first_segment = self._n_segments
+            first_segment = self.next_ids.segment
             finished = self.done
             for task, blocks in self._embedded(
                 _tasks(sources, self._settings, shape.frame_seconds, broken, complaints)
             ):
-                recording_id = self.done.recordings + len(recordings)
+                recording_id = self.next_ids.recording + len(recordings)
                 for block in blocks:
                     segments.write(_table(recording_id, block, shape.frame_seconds), block.embeddings)
                     frames.write(recording_id, block.channel, block.first_frame, block.frames)
@@ -185,7 +200,7 @@ def _tasks(
         try:
             if source in broken:
                 raise StdSearchError(broken[source])
-            sha256 = _checksum(source)
+            sha256 = checksum(source)
             info = audio.probe(source.file)
             blocks = audio.blocks(source.file, seconds=BLOCK_SECONDS)
             for window in windows(blocks, round(frame_seconds * audio.SAMPLE_RATE), longest=settings.longest):
@@ -200,7 +215,17 @@ def _tasks(
             return
 
 
-def _checksum(source: Source) -> str:
+def shard_stem(number: int) -> str:
+    """What the files of a shard are called.
+
+    >>> shard_stem(7)
+    '00007'
+    """
+    return f"{number:05d}"
+
+
+def checksum(source: Source) -> str:
+    """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be written."""
     try:
         source.path.encode()
         with source.file.open("rb") as file:

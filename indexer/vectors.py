@@ -9,18 +9,39 @@ from stdsearch.archive.segments import SegmentReader
 from stdsearch.vectors import FaissIndex, VectorSettings
 
 
-def write_vectors(path: Path, shards: Sequence[SegmentReader], dim: int) -> VectorSettings:
-    """Write the index of all shards' embeddings, of the kind that their number asks for, id = segment_id."""
-    n_segments = sum(len(shard) for shard in shards)
+def write_vectors(path: Path, shards: Sequence[SegmentReader], dim: int, live: np.ndarray) -> VectorSettings:
+    """Write the index of all shards' embeddings, of the kind that their number asks for, id = segment_id.
+
+    live is a mask over segment ids; those of removed recordings are left out.
+    """
+    n_segments = int(live.sum())
     settings = VectorSettings.for_size(n_segments)
     index = FaissIndex.empty(dim, settings)
     if settings.training_vectors:
         every = max(1, n_segments // settings.training_vectors)
-        index.train(np.concatenate([block[::every] for shard in shards for block in shard.embeddings()]))
-    next_id = 0
-    for shard in shards:
-        for block in shard.embeddings():
-            index.add(np.arange(next_id, next_id + len(block)), block)
-            next_id += len(block)
+        sample = [block[live[ids]][::every] for shard in shards for ids, block in shard.embeddings()]
+        index.train(np.concatenate(sample))
+    _add(index, shards, live)
     index.save(path)
     return settings
+
+
+def update_vectors(
+    old: Path, path: Path, shards: Sequence[SegmentReader], dim: int, *, removed: np.ndarray, added: np.ndarray
+) -> None:
+    """Write the index that `old` becomes without some segments and with others, masks over segment ids.
+
+    shards need hold no more than what is added.
+    """
+    index = FaissIndex.load(old, dim, writable=True)
+    index.remove(np.flatnonzero(removed))
+    _add(index, shards, added)
+    index.save(path)
+
+
+def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray) -> None:
+    for shard in shards:
+        for ids, block in shard.embeddings():
+            here = wanted[ids]
+            if here.any():
+                index.add(ids[here], block[here])

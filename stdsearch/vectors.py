@@ -85,10 +85,13 @@ class FaissIndex:
         return cls(index)
 
     @classmethod
-    def load(cls, path: Path, dim: int) -> "FaissIndex":
-        """An index that was saved, its lists memory-mapped; raises StdSearchError if the file is none of `dim`."""
+    def load(cls, path: Path, dim: int, *, writable: bool = False) -> "FaissIndex":
+        """An index that was saved, its lists memory-mapped or, if writable, in memory.
+
+        Raises StdSearchError if the file is none of `dim`.
+        """
         try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+            index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except RuntimeError as error:
             raise StdSearchError(f"{path}: no vector index that this faiss reads; restore it or index again") from error
         if index.d != dim:
@@ -96,11 +99,40 @@ class FaissIndex:
         return cls(index)
 
     def save(self, path: Path) -> None:
-        """Write the index to a file."""
-        faiss.write_index(self._index, str(path))
+        """Write the index to a file; raises OSError if that cannot be."""
+        failed: list[OSError] = []
+
+        with path.open("wb") as file:  # faiss itself says nothing when the end of a file is not written
+
+            def write(block: bytes) -> int:
+                try:
+                    return file.write(block)
+                except OSError as error:
+                    failed.append(error)
+                    return 0
+
+            try:
+                faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))  # type: ignore[attr-defined]
+            except RuntimeError:
+                if not failed:
+                    raise
+        if failed:
+            raise failed[0]
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    def ids(self) -> np.ndarray:
+        """The ids (n,) int64 of all vectors, in any order."""
+        if not isinstance(self._index, faiss.IndexIVF):
+            return np.array(faiss.vector_to_array(self._index.id_map), np.int64)
+        lists: Any = self._index.invlists
+        held = [
+            faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number)).copy()
+            for number in range(lists.nlist)
+            if lists.list_size(number)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *held])
 
     def train(self, sample: np.ndarray) -> None:
         """See VectorIndex; an exhaustive scan needs none."""

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
-from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest
+from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, replace_file, seal
-from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter, write_spans
+from stdsearch.archive.segments import ROW_GROUP, SPAN, SegmentReader, SegmentWriter, write_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorSettings
 
@@ -71,7 +71,9 @@ def make_archive(path: Path) -> Path:
     write_catalog(path / "catalog.parquet", rows, METADATA)
     (path / "encoder.safetensors").write_bytes(b"an encoder")
     write_spans(
-        path / "spans.npy", [SegmentReader(path / f"segments/{shard}.parquet", DIM) for shard in ("00000", "00001")]
+        path / "spans.npy",
+        [SegmentReader(path / f"segments/{shard}.parquet", DIM) for shard in ("00000", "00001")],
+        len(EMBEDDING),
     )
     index = FaissIndex.empty(DIM, VectorSettings())
     index.add(np.arange(len(EMBEDDING)), EMBEDDING)
@@ -85,9 +87,11 @@ def make_archive(path: Path) -> Path:
         "frames": ["frames/00000.arrow", "frames/00001.arrow"],
     }
     Manifest(
-        EncoderFacts("test", FINGERPRINT, DIM, WIDTH, FRAME_SECONDS),
+        generation=1,
+        encoder=EncoderFacts("test", FINGERPRINT, DIM, WIDTH, FRAME_SECONDS),
         settings={"slicing": {"longest": 1.6}},
         counts=Counts(recordings=3, channels=4, segments=len(EMBEDDING), seconds=9.0),
+        next_ids=NextIds(recording=3, segment=len(EMBEDDING), shard=2),
         parts={role: tuple(seal(path, name) for name in listed) for role, listed in names.items()},
     ).save(path)
     return path
@@ -248,7 +252,7 @@ def test_what_is_no_archive_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(StdSearchError, match=r"holds no archive\.json"):
         open_archive(tmp_path)
     (tmp_path / "journal").mkdir()
-    with pytest.raises(StdSearchError, match="indexing was interrupted; run the same"):
+    with pytest.raises(StdSearchError, match="it was interrupted while being made; run the same"):
         open_archive(tmp_path)
 
 
@@ -274,7 +278,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (change("format", to=2), "format 2, this stdsearch reads format 1; use a newer stdsearch"),
+        (change("format", to=3), "format 3, this stdsearch reads formats 1 to 2; use a newer stdsearch"),
         (change("format", to=0), "format 0, .*; index again"),
         (change("format", to="1"), "format is not what it must be"),
         (change("format", to=True), "format is not what it must be"),
@@ -285,6 +289,9 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("parts", "spans", to=[]), "not one part each"),
         (change("parts", "frames", to=[]), "differ in their number"),
         (change("parts", "more", to=[]), "not the six"),
+        (change("generation", to=None), "generation is not what it must be"),
+        (change("next_ids", to=[]), "next_ids is not what it must be"),
+        (change("next_ids", "segment", to=0), "more recordings or segments than ids"),
         (change("counts", "segments", to=1.5), "segments is not what it must be"),
         (change("counts", "seconds", to=float("nan")), "seconds is no duration"),
         (change("encoder", to=None), "encoder is not what it must be"),
@@ -301,6 +308,15 @@ def test_a_manifest_is_checked_before_it_is_believed(
     with pytest.raises(StdSearchError, match=complaint) as caught:
         open_archive(path.parent)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_an_archive_of_the_first_format_is_read(tmp_path: Path) -> None:
+    path = make_archive(tmp_path / "archive") / "archive.json"
+    content = json.loads(path.read_text())
+    del content["generation"], content["next_ids"]
+    path.write_text(json.dumps({**content, "format": 1}))
+    manifest = open_archive(path.parent).manifest
+    assert (manifest.generation, manifest.next_ids) == (1, NextIds(recording=3, segment=len(EMBEDDING), shard=2))
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xff", b"[" * 100_000, b"null"])
@@ -354,6 +370,14 @@ def test_a_sealed_part_has_its_size_and_checksum(tmp_path: Path) -> None:
     assert seal(tmp_path, "part.bin") == Part("part.bin", 3, sha256)
 
 
+def test_segments_with_other_columns_are_no_segments(tmp_path: Path) -> None:
+    pa.parquet.write_table(
+        pa.table({"embedding": pa.array([b"x" * 2 * DIM], pa.binary(2 * DIM))}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(StdSearchError, match=r"a\.parquet: is damaged \(its columns are not those of segments"):
+        SegmentReader(tmp_path / "a.parquet", DIM)
+
+
 def test_row_groups_do_not_depend_on_the_calls(tmp_path: Path) -> None:
     n = 2 * ROW_GROUP + 5
     table = SegmentTable(np.zeros(n, int), np.ones(n, int), np.arange(n) * 0.04, np.full(n, 0.2))
@@ -372,3 +396,42 @@ def test_frames_of_an_unknown_recording_are_none(tmp_path: Path) -> None:
     hidden, first = FrameReader(tmp_path / "a.arrow", WIDTH).region(0, 1, 3, 9)
     assert hidden.shape == (0, WIDTH)
     assert first == 3
+
+
+def test_spans_are_a_plain_npy_file_with_a_row_for_each_id(tmp_path: Path) -> None:
+    """Of ids 0 to 11 two shards hold 2 to 4 and 7 to 9."""
+    shards = []
+    for first in (2, 7):
+        path = tmp_path / f"{first}.parquet"
+        with SegmentWriter(path, DIM, first_id=first) as writer:
+            table = SegmentTable(np.full(3, first), np.ones(3, int), np.arange(3.0), np.full(3, 0.5))
+            writer.write(table, np.zeros((3, DIM)))
+        shards.append(SegmentReader(path, DIM))
+    assert [shard.first_id for shard in shards] == [2, 7]
+    assert shards[1].ids().tolist() == [7, 8, 9]
+    write_spans(tmp_path / "spans.npy", shards, 12)
+    expected = np.zeros(12, SPAN)
+    for shard in shards:
+        expected[shard.ids()] = shard.spans()
+    np.save(tmp_path / "expected.npy", expected)
+    assert (tmp_path / "spans.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+    with pytest.raises(StdSearchError, match=r"7\.parquet: is damaged \(its segments have ids beyond 9\)"):
+        write_spans(tmp_path / "spans.npy", shards, 9)
+
+
+def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
+    """What the system says of our own open files: the hold on archive.json, until it is released, and one map."""
+    path = make_archive(tmp_path / "archive")
+
+    def held_open() -> set[str]:
+        targets = (Path(os.path.realpath(link)) for link in Path("/proc/self/fd").iterdir())
+        return {target.name for target in targets if target.is_relative_to(path.resolve())}
+
+    archive = open_archive(path)
+    archive.embeddings(np.arange(0, archive.n_segments, 100))
+    for recording in (0, 1):
+        archive.frames(recording, 1, 0, 1)
+    assert held_open() == {"archive.json", "spans.npy"}
+    archive.release()
+    archive.release()
+    assert held_open() == {"spans.npy"}

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from indexer.build import build_archive
+from indexer.removal import remove_recordings
 from indexer.sources import find_sources
 from stdsearch.cli.info import info
 from stdsearch.encoder import EncoderSettings, SpanEncoder, save_encoder
@@ -57,6 +58,15 @@ def test_the_page_has_a_line_for_each(archive: Path) -> None:
     lines = dict(line.strip().split("  ", 1) for line in result.stdout.splitlines())
     assert lines["recordings"].strip() == "2, 3 channels, 0.00 hours"
     assert lines["health"].strip() == "every part is there, of the size it had"
+
+
+def test_segments_of_removed_recordings_are_told(archive: Path) -> None:
+    n_segments = json.loads(CliRunner().invoke(info, [str(archive), "--json"]).stdout)["segments"]
+    remove_recordings(archive, ["a"])
+    facts = json.loads(CliRunner().invoke(info, [str(archive), "--json"]).stdout)
+    assert (facts["generation"], facts["segments"] + facts["removed_segments"]) == (2, n_segments)
+    page = CliRunner().invoke(info, [str(archive)]).stdout
+    assert f"(shards: 1; removed and not yet compacted: {facts['removed_segments']})" in page
 
 
 def test_a_damaged_archive_is_told_part_by_part(archive: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -77,6 +78,31 @@ def test_survives_the_disk(settings: VectorSettings, tmp_path: Path) -> None:
     loaded = FaissIndex.load(tmp_path / "vectors.ivf", DIM)
     for got, expected in zip(loaded.nearest(QUERIES, 10), index.nearest(QUERIES, 10), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+def test_a_saved_index_can_be_changed(settings: VectorSettings, tmp_path: Path) -> None:
+    filled(settings).save(tmp_path / "index")
+    index = FaissIndex.load(tmp_path / "index", DIM, writable=True)
+    index.remove(IDS[:100])
+    index.add(IDS[:1] + 9000, VECTORS[:1])
+    assert sorted(index.ids()) == [*IDS[100:], 9000]
+    assert index.nearest(VECTORS[:1], 1)[1].tolist() == [[9000]]
+
+
+@pytest.mark.parametrize("n", [0, 10, 5000])  # what fits in a buffer fails later than what does not
+def test_a_full_disk_is_told(n: int) -> None:
+    index = FaissIndex.empty(DIM, EXACT)
+    index.add(IDS[:n], VECTORS[:n])
+    with pytest.raises(OSError, match="No space left on device"):
+        index.save(Path("/dev/full"))
+
+
+def test_an_index_is_written_as_faiss_writes_it(tmp_path: Path) -> None:
+    index = filled(ALL_LISTS)
+    index.save(tmp_path / "index")
+    faiss.write_index(index._index, str(tmp_path / "other"))
+    assert (tmp_path / "index").read_bytes() == (tmp_path / "other").read_bytes()
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:

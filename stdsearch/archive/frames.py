@@ -8,6 +8,7 @@ frames (n_frames, width) as 8-bit codes with one `low` and one `step` (float32) 
 so a value is off by at most step / 2. It is memory-mapped: reading a region touches the pages that hold it, no others.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -132,6 +133,17 @@ class FrameReader:
             return np.empty((0, self._width), np.float32), first
         pieces = [block.between(max(0, first - begin), last - begin).values() for begin, block in blocks]
         return np.concatenate(pieces), max(first, blocks[0][0])
+
+    def blocks(self, recording_id: int) -> Iterator[tuple[int, int, QuantisedFrames]]:
+        """A recording's blocks as they were written: channel, first frame, frames."""
+        rows = [
+            (first, channel, n_frames, batch, row)
+            for (recording, channel), blocks in self._rows.items()
+            if recording == recording_id
+            for first, n_frames, batch, row in blocks
+        ]
+        for first, channel, n_frames, batch, row in sorted(rows, key=lambda block: block[:2]):
+            yield channel, first, self._block(batch, row, n_frames)
 
     def _block(self, batch: pa.RecordBatch, row: int, n_frames: int) -> QuantisedFrames:
         codes = np.frombuffer(batch["codes"][row].as_buffer(), np.uint8)

@@ -1,23 +1,31 @@
 """archive.json: which parts belong to an archive, and what made them.
 
-{"format": 1, "encoder": {"name", "fingerprint", "dim", "frame_width", "frame_seconds"}, "settings": {...},
- "counts": {"recordings", "channels", "segments", "seconds"},
+{"format": 2, "generation": 1,
+ "encoder": {"name", "fingerprint", "dim", "frame_width", "frame_seconds"}, "settings": {...},
+ "counts": {"recordings", "channels", "segments", "seconds"}, "next_ids": {"recording", "segment", "shard"},
  "parts": {"catalog": [part], "encoder": [part], "spans": [part], "vectors": [part],
            "segments": [part, ...], "frames": [part, ...]}}
 where a part is {"name", "bytes", "sha256"}. segments and frames hold a part for each shard, in the order of their ids.
+Each commit is one generation; counts are of what has not been removed. Format 1, still read, is a first generation: it
+has neither number nor next_ids, for nothing could be removed.
 """
 
+import fcntl
+import itertools
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from stdsearch.archive.parts import Part, replace_file
 from stdsearch.errors import StdSearchError
 
-FORMAT = 1  # raised when an older stdsearch could no longer read the archive
+FORMAT = 2  # raised when an older stdsearch could no longer read the archive
+OLDEST = 1  # format that is read
 FILE_NAME = "archive.json"
 SINGLE_ROLES = ("catalog", "encoder", "spans", "vectors")
 SHARD_ROLES = ("segments", "frames")
@@ -33,6 +41,15 @@ class Counts:
     channels: int
     segments: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NextIds:
+    """The ids that come next; none below was ever given twice, until compacting counts anew (but not the shards)."""
+
+    recording: int = 0
+    segment: int = 0
+    shard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +70,11 @@ class EncoderFacts:
 class Manifest:
     """The content of archive.json."""
 
+    generation: int
     encoder: EncoderFacts
     settings: Mapping[str, Any]
     counts: Counts
+    next_ids: NextIds
     parts: Mapping[str, tuple[Part, ...]]
 
     def part(self, role: str) -> Part:
@@ -63,13 +82,19 @@ class Manifest:
         (part,) = self.parts[role]
         return part
 
+    def all_parts(self) -> Iterator[Part]:
+        """Every part of every role."""
+        return itertools.chain.from_iterable(self.parts.values())
+
     def save(self, archive: Path) -> None:
         """Commit: from here on the archive is what this manifest says."""
         content = {
             "format": FORMAT,
+            "generation": self.generation,
             "encoder": asdict(self.encoder),
             "settings": dict(self.settings),
             "counts": asdict(self.counts),
+            "next_ids": asdict(self.next_ids),
             "parts": {role: [asdict(part) for part in parts] for role, parts in self.parts.items()},
         }
         replace_file(archive / FILE_NAME, (json.dumps(content, indent=1) + "\n").encode())
@@ -85,6 +110,41 @@ def load_manifest(archive: Path) -> Manifest:
         text = path.read_bytes()
     except OSError as error:
         raise StdSearchError(_why_no_archive(archive)) from error
+    return parse_manifest(path, text)
+
+
+def hold_manifest(archive: Path) -> tuple[Manifest, BinaryIO]:
+    """The manifest, and the open file that keeps its parts from being deleted by a writer until it is closed.
+
+    The hold is a shared lock on archive.json itself, which a writer replaces but does not change. Where the file
+    system knows no locks, there is no hold. Raises as `load_manifest`.
+    """
+    path = archive / FILE_NAME
+    while True:
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise StdSearchError(_why_no_archive(archive)) from error
+        try:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if _is_still(path, file):  # else it was replaced before the lock was there
+                return parse_manifest(path, file.read()), file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _is_still(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError:
+        return False
+
+
+def parse_manifest(path: Path, text: bytes) -> Manifest:
+    """The manifest that `path` holds as text; raises as `load_manifest`."""
     try:
         return _manifest(json.loads(text))
     except _NewerFormatError as error:
@@ -100,7 +160,7 @@ def _why_no_archive(archive: Path) -> str:
     if not archive.is_dir():
         return f"{archive}: is a file; an archive is the directory that `stdsearch index` makes"
     if (archive / "journal").is_dir():
-        return f"{archive}: its indexing was interrupted; run the same `stdsearch index` again to finish it"
+        return f"{archive}: it was interrupted while being made; run the same command again to finish it"
     return f"{archive}: holds no {FILE_NAME}, so it is no archive; name a directory that `stdsearch index` made"
 
 
@@ -111,17 +171,23 @@ class _NewerFormatError(ValueError):
 def _manifest(content: object) -> Manifest:
     top = _typed(content, dict, "the top level")
     number = _typed(top.get("format"), int, "format")
-    if number != FORMAT:
+    if not OLDEST <= number <= FORMAT:
         raise _NewerFormatError(
-            f"has archive format {number}, this stdsearch reads format {FORMAT}; "
+            f"has archive format {number}, this stdsearch reads formats {OLDEST} to {FORMAT}; "
             + ("use a newer stdsearch" if number > FORMAT else "index again")
         )
     encoder = _typed(top.get("encoder"), dict, "encoder")
     counts = _typed(top.get("counts"), dict, "counts")
     parts = _typed(top.get("parts"), dict, "parts")
+    if number == 1:
+        generation, next_ids = 1, {"recording": counts.get("recordings"), "segment": counts.get("segments")}
+        next_ids["shard"] = len(_typed(parts.get("segments"), list, "parts.segments"))
+    else:
+        generation, next_ids = _count(top, "generation"), _typed(top.get("next_ids"), dict, "next_ids")
     if set(parts) != {*SINGLE_ROLES, *SHARD_ROLES}:
         raise ValueError("parts are not the six that belong to an archive")
     manifest = Manifest(
+        generation=generation,
         encoder=EncoderFacts(
             name=_typed(encoder.get("name"), str, "encoder.name"),
             fingerprint=_typed(encoder.get("fingerprint"), str, "encoder.fingerprint"),
@@ -136,6 +202,11 @@ def _manifest(content: object) -> Manifest:
             segments=_count(counts, "segments"),
             seconds=_seconds(counts, "seconds"),
         ),
+        next_ids=NextIds(
+            recording=_count(next_ids, "recording"),
+            segment=_count(next_ids, "segment"),
+            shard=_count(next_ids, "shard"),
+        ),
         parts={
             role: tuple(_part(part) for part in _typed(listed, list, f"parts.{role}")) for role, listed in parts.items()
         },
@@ -144,6 +215,9 @@ def _manifest(content: object) -> Manifest:
         raise ValueError(f"there is not one part each of {', '.join(SINGLE_ROLES)}")
     if len(manifest.parts["segments"]) != len(manifest.parts["frames"]):
         raise ValueError("segments and frames differ in their number of shards")
+    counted, ids = manifest.counts, manifest.next_ids
+    if counted.recordings > ids.recording or counted.segments > ids.segment:
+        raise ValueError("there are more recordings or segments than ids")
     return manifest
 
 

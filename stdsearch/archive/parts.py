@@ -41,6 +41,17 @@ class Part:
             raise StdSearchError(f"{path}: has {n_bytes} bytes, not {self.bytes}; restore it or index again")
         return path
 
+    def check(self, archive: Path) -> None:
+        """Raise StdSearchError if the part's file is missing or has other bytes than it had."""
+        path = self.check_size(archive)
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise damaged(path, error.strerror or error) from error
+        if sha256 != self.sha256:
+            raise damaged(path, "its checksum is not what it was")
+
 
 def seal(archive: Path, name: str) -> Part:
     """The part that `name` has become, after its bytes and its directory entry have been forced to the disk."""
@@ -49,7 +60,7 @@ def seal(archive: Path, name: str) -> Part:
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256")
         n_bytes = file.tell()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return Part(name, n_bytes, digest.hexdigest())
 
 
@@ -66,10 +77,11 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Force a directory's entries to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

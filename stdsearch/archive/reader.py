@@ -3,19 +3,22 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 
 from stdsearch.archive.catalog import Catalog, Recording
 from stdsearch.archive.frames import FrameReader
-from stdsearch.archive.manifest import Manifest, load_manifest
-from stdsearch.archive.parts import damaged
+from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
+from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorIndex
 
 if TYPE_CHECKING:
+    import duckdb
+
     from stdsearch.encoder import Frames
 
 
@@ -26,29 +29,35 @@ def open_archive(path: Path | str, *, fingerprint: str | None = None) -> "Archiv
     of another fingerprint made it.
     """
     path = Path(path)
-    manifest = load_manifest(path)
+    manifest, hold = hold_manifest(path)
     if fingerprint is not None and fingerprint != manifest.encoder.fingerprint:
         raise StdSearchError(
             f"{path}: was made by encoder {manifest.encoder.fingerprint}, not {fingerprint}; "
             "search it with the encoder that it carries, or index again"
         )
-    for parts in manifest.parts.values():
-        for part in parts:
-            part.check_size(path)
-    return ArchiveReader(path, manifest)
+    for part in manifest.all_parts():
+        part.check_size(path)
+    return ArchiveReader(path, manifest, hold)
 
 
 class ArchiveReader:
     """What search asks of an archive; made by `open_archive`.
 
-    It sees the archive as of when it was opened. Files are memory-mapped when first needed and never changed.
+    It sees the archive as of when it was opened. Files are memory-mapped when first needed and never changed; those
+    that a writer has replaced stay until the reader is gone or `release`d.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, hold: BinaryIO | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self._hold = hold
         self._segment_readers: dict[str, SegmentReader] = {}
         self._frame_readers: dict[str, FrameReader] = {}
+
+    def release(self) -> None:
+        """Let go of the files: from now on a writer may delete those that it replaces."""
+        if self._hold is not None:
+            self._hold.close()
 
     @property
     def encoder_path(self) -> Path:
@@ -67,8 +76,14 @@ class ArchiveReader:
 
     @property
     def n_segments(self) -> int:
-        """The number of segments, whose ids are 0 to n_segments - 1."""
+        """The number of segments, those of removed recordings not counted."""
         return self.manifest.counts.segments
+
+    @property
+    def segment_ids(self) -> np.ndarray:
+        """The ids (n_segments,) int64, ascending: without gaps from 0 on, unless recordings were removed."""
+        ranges = [np.arange(r.first_segment, r.first_segment + r.n_segments) for r in self.recordings.values()]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *ranges]))
 
     @property
     def total_seconds(self) -> float:
@@ -80,9 +95,26 @@ class ArchiveReader:
         """Every recording by its id."""
         return self._catalog.recordings()
 
+    @cached_property
+    def recordings_of_shard(self) -> dict[str, list[Recording]]:
+        """The recordings in each shard, by its stem."""
+        shards: dict[str, list[Recording]] = {}
+        for recording in self.recordings.values():
+            shards.setdefault(recording.shard, []).append(recording)
+        return shards
+
+    @property
+    def metadata(self) -> pa.Table:
+        """The user's columns, a row for each recording, in their order."""
+        return self._catalog.metadata
+
     def where(self, condition: str) -> np.ndarray:
         """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""
         return self._catalog.where(condition)
+
+    def database(self) -> "duckdb.DuckDBPyConnection":
+        """A new database in memory, with the catalog as its table recordings; `catalog.lock` it before use."""
+        return self._catalog.database()
 
     def segments(self, ids: np.ndarray) -> SegmentTable:
         """Where segments (n,) lie."""
@@ -107,7 +139,8 @@ class ArchiveReader:
         shard_of = np.array([self.recordings[int(recording)].shard for recording in recording_of])
         for shard in np.unique(shard_of):
             here = shard_of == shard
-            embeddings[here] = self._segments_file(shard).embeddings_at(ids[here] - self._first_segment[shard])
+            file = self.segments_file(shard)
+            embeddings[here] = file.embeddings_at(ids[here] - file.first_id)
         return embeddings
 
     def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
@@ -116,7 +149,7 @@ class ArchiveReader:
 
         seconds = self.manifest.encoder.frame_seconds
         first, last = int(np.floor(tbeg / seconds + 1e-6)), int(np.ceil(tend / seconds - 1e-6))
-        reader = self._frames_file(self.recordings[recording_id].shard)
+        reader = self.frames_file(self.recordings[recording_id].shard)
         hidden, begin = reader.region(recording_id, channel, max(0, first), last)
         return Frames(hidden, seconds), begin * seconds
 
@@ -124,7 +157,7 @@ class ArchiveReader:
         """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""
         if recording_ids is None:
             return None
-        mask = np.zeros(self.n_segments, bool)
+        mask = np.zeros(len(self._spans), bool)
         for recording in (self.recordings[int(recording_id)] for recording_id in recording_ids):
             mask[recording.first_segment : recording.first_segment + recording.n_segments] = True
         return mask
@@ -137,36 +170,35 @@ class ArchiveReader:
     def _spans(self) -> np.ndarray:
         part = self.manifest.part("spans")
         spans = open_spans(self.path / part.name)
-        if len(spans) != self.n_segments:
-            raise damaged(self.path / part.name, f"it has {len(spans)} rows for {self.n_segments} segments")
+        if len(spans) != (n_ids := self.manifest.next_ids.segment):
+            raise damaged(self.path / part.name, f"it has {len(spans)} rows for {n_ids} ids of segments")
         return spans
 
     @cached_property
     def _vectors(self) -> VectorIndex:
         return FaissIndex.load(self.path / self.manifest.part("vectors").name, self.manifest.encoder.dim)
 
-    @cached_property
-    def _first_segment(self) -> dict[str, int]:
-        """The id of each shard's first segment."""
-        first: dict[str, int] = {}
-        for recording in self.recordings.values():
-            first.setdefault(recording.shard, recording.first_segment)
-        return first
+    def check_shard(self, shard: str) -> None:
+        """Raise StdSearchError if a shard's files have other bytes than they had."""
+        for role in SHARD_ROLES:
+            self._shard_part(role, shard).check(self.path)
 
-    def _segments_file(self, shard: str) -> SegmentReader:
+    def segments_file(self, shard: str) -> SegmentReader:
+        """A shard's segments."""
         if shard not in self._segment_readers:
-            name = self._shard_part("segments", shard)
+            name = self._shard_part("segments", shard).name
             self._segment_readers[shard] = SegmentReader(self.path / name, self.manifest.encoder.dim)
         return self._segment_readers[shard]
 
-    def _frames_file(self, shard: str) -> FrameReader:
+    def frames_file(self, shard: str) -> FrameReader:
+        """A shard's frames."""
         if shard not in self._frame_readers:
-            name = self._shard_part("frames", shard)
+            name = self._shard_part("frames", shard).name
             self._frame_readers[shard] = FrameReader(self.path / name, self.manifest.encoder.frame_width)
         return self._frame_readers[shard]
 
-    def _shard_part(self, role: str, shard: str) -> str:
+    def _shard_part(self, role: str, shard: str) -> Part:
         for part in self.manifest.parts[role]:
             if Path(part.name).stem == shard:
-                return part.name
+                return part
         raise damaged(self.path / self.manifest.part("catalog").name, f"it names a shard {shard!r} that is not there")

@@ -7,6 +7,7 @@ row = segment_id, so that a look-up is one read from a memory map; it can be mad
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -39,16 +40,7 @@ class SegmentWriter:
 
     def __init__(self, path: Path, dim: int, *, first_id: int) -> None:
         self.next_id = first_id
-        self._schema = pa.schema(
-            [
-                pa.field("segment_id", pa.int64(), nullable=False),
-                pa.field("recording_id", pa.int32(), nullable=False),
-                pa.field("channel", pa.int16(), nullable=False),
-                pa.field("tbeg", pa.float64(), nullable=False),
-                pa.field("dur", pa.float32(), nullable=False),
-                pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
-            ]
-        )
+        self._schema = _schema(dim)
         small = [name for name in self._schema.names if name != "embedding"]
         self._writer = pq.ParquetWriter(
             path,
@@ -101,15 +93,24 @@ class SegmentReader:
         self.path = path
         self._dim = dim
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
+                self._file = pq.ParquetFile(pa.BufferReader(source.read_buffer()))
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from error
-        schema = self._file.schema_arrow
-        if "embedding" not in schema.names or schema.field("embedding").type != pa.binary(2 * dim):
-            raise damaged(path, f"its embeddings are not {dim} float16 each")
+        if not self._file.schema_arrow.equals(_schema(dim)):
+            raise damaged(path, f"its columns are not those of segments with embeddings of {dim} float16")
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
+
+    @cached_property
+    def first_id(self) -> int:
+        """The id of the first segment; the others' follow it."""
+        return int(self._read(0, ["segment_id"])["segment_id"][0].as_py()) if len(self) else 0
+
+    def ids(self) -> np.ndarray:
+        """The ids (n,) int64, which follow each other from first_id on."""
+        return np.asarray(self._read(None, ["segment_id"])["segment_id"].to_numpy())
 
     def spans(self) -> np.ndarray:
         """The small columns as a (n,) array of dtype SPAN."""
@@ -119,10 +120,13 @@ class SegmentReader:
             spans[name] = table[name].to_numpy()
         return spans
 
-    def embeddings(self) -> Iterator[np.ndarray]:
-        """All embeddings in order, as (n, dim) float32 of up to ROW_GROUP rows each."""
+    def embeddings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All ids (n,) int64 in order with their embeddings (n, dim) float32, up to ROW_GROUP of them at a time."""
+        first = self.first_id
         for group in range(self._file.num_row_groups):
-            yield self._embeddings(group).astype(np.float32)
+            embeddings = self._embeddings(group).astype(np.float32)
+            yield np.arange(first, first + len(embeddings)), embeddings
+            first += len(embeddings)
 
     def embeddings_at(self, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 embeddings of some rows of the shard."""
@@ -145,18 +149,18 @@ class SegmentReader:
             raise damaged(self.path, error) from error
 
 
-def write_spans(path: Path, shards: Sequence[SegmentReader]) -> None:
-    """Gather the small columns of all shards in one .npy file, row = segment_id."""
-    n_segments = sum(len(shard) for shard in shards)
-    if not n_segments:
-        np.save(path, np.empty(0, SPAN), allow_pickle=False)
-        return
-    spans = np.lib.format.open_memmap(path, mode="w+", dtype=SPAN, shape=(n_segments,))
-    first = 0
-    for shard in shards:
-        spans[first : first + len(shard)] = shard.spans()
-        first += len(shard)
-    spans.flush()
+def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
+    """Gather the small columns of all shards in one .npy file of n_ids rows; rows of ids that no shard has are zero."""
+    header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (n_ids,)}
+    with path.open("wb") as file:  # no memory map, which a full disk would end with a signal
+        np.lib.format.write_array_header_1_0(file, header)
+        begin = file.tell()
+        for shard in shards:
+            if shard.first_id + len(shard) > n_ids:
+                raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
+            file.seek(begin + shard.first_id * SPAN.itemsize)
+            file.write(shard.spans().tobytes())
+        file.truncate(begin + n_ids * SPAN.itemsize)
 
 
 def open_spans(path: Path) -> np.ndarray:
@@ -168,6 +172,19 @@ def open_spans(path: Path) -> np.ndarray:
     if spans.dtype != SPAN or spans.ndim != 1:
         raise damaged(path, "it holds another kind of array")
     return np.asarray(spans)
+
+
+def _schema(dim: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("segment_id", pa.int64(), nullable=False),
+            pa.field("recording_id", pa.int32(), nullable=False),
+            pa.field("channel", pa.int16(), nullable=False),
+            pa.field("tbeg", pa.float64(), nullable=False),
+            pa.field("dur", pa.float32(), nullable=False),
+            pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
+        ]
+    )
 
 
 def _as_binary(embeddings: np.ndarray) -> pa.Array:

@@ -15,7 +15,7 @@ import click
 from stdsearch import __version__
 from stdsearch.errors import StdSearchError
 
-BUILT_IN = ("convert", "info", "query", "score", "spot")  # stdsearch.cli.NAME holds the command NAME
+BUILT_IN = ("convert", "info", "query", "score", "spot", "sql", "verify")  # stdsearch.cli.NAME holds the command NAME
 
 
 class CommandGroup(click.Group):

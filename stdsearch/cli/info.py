@@ -14,9 +14,11 @@ GROWING = ("segments", "frames", "spans", "vectors")  # the parts whose size goe
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(archive: Path, as_json: bool) -> None:
     """Tell what ARCHIVE holds, its size, its encoder and settings, and whether every part is there."""
-    from stdsearch.archive.manifest import load_manifest
+    from stdsearch.archive.manifest import hold_manifest
 
-    facts = _facts(archive, load_manifest(archive))
+    manifest, hold = hold_manifest(archive)
+    with hold:
+        facts = _facts(archive, manifest)
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _page(facts))
     if facts["problems"]:
         click.get_current_context().exit(1)
@@ -41,6 +43,8 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
         "archive": str(archive),
         "hours": hours,
         **{name: getattr(manifest.counts, name) for name in ("recordings", "channels", "segments")},
+        "generation": manifest.generation,
+        "removed_segments": manifest.next_ids.segment - manifest.counts.segments,
         "bytes": {**sizes, "all": sum(sizes.values())},
         "bytes_per_hour": {role: round(sizes[role] / hours) for role in GROWING} if hours else {},
         "shards": len(manifest.parts["segments"]),
@@ -54,7 +58,8 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
 def _page(facts: dict[str, Any]) -> str:
     lines = {
         "recordings": f"{facts['recordings']}, {facts['channels']} channels, {facts['hours']:.2f} hours",
-        "segments": f"{facts['segments']} (shards: {facts['shards']})",
+        "segments": f"{facts['segments']} (shards: {facts['shards']}"
+        + (f"; removed and not yet compacted: {facts['removed_segments']})" if facts["removed_segments"] else ")"),
         "size": _size(facts["bytes"]["all"]),
         **{
             f"  {role}": f"{_size(facts['bytes'][role])}, {_size(n_bytes)} an hour"

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from indexer.cli import index
 from stdsearch.archive import open_archive
+from stdsearch.encoder import load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 
 Record = Callable[..., Path]
@@ -117,3 +118,39 @@ def test_ctrl_c_leaves_a_build_that_the_same_command_finishes(
     assert stderr == "stdsearch: interrupted; 0 recordings are kept, and the same command goes on from there\n"
     subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     assert open_archive(tmp_path / "archive").total_seconds == 600
+
+
+def test_an_update_builds_what_is_not_there_and_says_what_it_changed(
+    tmp_path: Path, record: Record, run: Callable[..., Result]
+) -> None:
+    record("a.wav", 1)
+    record("b.wav", 1)
+    result = run(tmp_path / "audio", "--all", "--update")
+    assert result.exit_code == 0
+    assert "2 recordings" in result.stdout
+    (tmp_path / "audio" / "b.wav").unlink()
+    record("c.wav", 2)
+    result = run(tmp_path / "audio", "--update")
+    assert result.exit_code == 0
+    n_segments = open_archive(tmp_path / "archive").n_segments
+    assert result.stdout == (
+        f"{tmp_path / 'archive'}: 1 added, 0 changed, 1 removed, 1 unchanged; "
+        f"2 recordings, 0.00 h, {n_segments} segments\n"
+    )
+
+
+def test_an_update_keeps_to_the_slices_and_the_encoder_of_the_archive(
+    tmp_path: Path, record: Record, run: Callable[..., Result], encoder_file: Path
+) -> None:
+    record("a.wav", 1)
+    run(tmp_path / "audio", "--hop", 0.5)
+    record("a.wav", 2)
+    result = run(tmp_path / "audio", "--update", "--hop", 0.2)
+    assert "made with hop 0.5, not 0.2; leave the option out" in str(result.exception)
+    other = load_encoder(encoder_file)
+    other.log_prior[0] += 1
+    save_encoder(other, tmp_path / "other.safetensors")
+    result = run(tmp_path / "audio", "--update", "--encoder", tmp_path / "other.safetensors")
+    assert "was made by encoder" in str(result.exception)
+    assert run(tmp_path / "audio", "--update", "--hop", 0.5).exit_code == 0
+    assert open_archive(tmp_path / "archive").total_seconds == 2

@@ -2,14 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ LONGEST_SLICE = 30.0  # seconds: half the core of a window
     "the base name. Its other columns are for `stdsearch query --where`.",
 )
 @click.option("--encoder", metavar="MODEL", type=click.Path(path_type=Path), help="An encoder of your own.")
+@click.option("--update", is_flag=True, help="Make the archive hold what PATH... holds now, and nothing else.")
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--speech-only/--all", default=True, help="Pass over what is no speech [default], or over nothing.")
 @click.option(
@@ -68,8 +70,13 @@ def index(
     longest: float,
     lengths: int,
     hop: float,
+    update: bool,
 ) -> None:
     """Index the recordings among and below PATH... into a new archive.
+
+    With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
+    is as it was, by name and checksum, stays. Encoder and slices are the archive's. Without --metadata, recordings keep
+    the columns that they have.
 
     An encoder of cut segments, as of the recipes jmcl and adml, runs over each slice by itself, so that its time goes
     with the number of slices and their length: --lengths 5 --hop 0.4 takes about a quarter, and finds less.
@@ -77,39 +84,60 @@ def index(
     A recording that cannot be read is reported and left out; exit code 3 says that there were such. When interrupted,
     the same command goes on where it stopped.
     """
-    from indexer.build import build_archive, check_out
+    from indexer.build import build_archive, check_out, update_archive
     from indexer.metadata import read_metadata
     from indexer.sources import find_sources
+    from stdsearch.archive import open_archive
+    from stdsearch.archive.manifest import FILE_NAME
     from stdsearch.encoder import load_encoder
     from stdsearch.encoder.storage import default_encoder_path
-    from stdsearch.slicing import SlicingSettings
     from stdsearch.threads import available_cores
 
-    check_out(out)
+    settings = SlicingSettings(longest=longest, n_lengths=lengths, hop=hop, speech_only=speech_only)
+    is_there = update and (out / FILE_NAME).exists()
+    if is_there:
+        archive = open_archive(out)
+        _check_slicing(archive.settings["slicing"], settings)
+        encoder_file = encoder or archive.encoder_path
+    else:
+        check_out(out)
+        encoder_file = encoder or default_encoder_path()
     sources = find_sources(paths)
     columns = read_metadata(metadata, [source.path for source in sources]) if metadata else None
     if columns and columns.unmatched:
         _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")
-    encoder_file = encoder or default_encoder_path()
     began = monotonic()
     with _shown(sum(source.bytes for source in sources)) as meter:
+        common: Any = {"metadata": columns, "threads": threads or available_cores(), "on_progress": meter}
+        model = load_encoder(encoder_file)
         try:
-            report = build_archive(
-                sources,
-                out,
-                load_encoder(encoder_file),
-                encoder_file=encoder_file,
-                settings=SlicingSettings(longest=longest, n_lengths=lengths, hop=hop, speech_only=speech_only),
-                metadata=columns,
-                threads=threads or available_cores(),
-                on_progress=meter,
-            )
+            if is_there:
+                archive.release()
+                report = update_archive(sources, out, model, **common)
+            else:
+                report = build_archive(sources, out, model, encoder_file=encoder_file, settings=settings, **common)
         except KeyboardInterrupt:
             _note(f"interrupted; {meter.kept} recordings are kept, and the same command goes on from there")
             click.get_current_context().exit(INTERRUPTED)
-    click.echo(_summary(out, report, meter.fresh_seconds / (monotonic() - began)))
+    if is_there:
+        click.echo(_update_summary(out, report))
+    else:
+        click.echo(_summary(out, report, meter.fresh_seconds / (monotonic() - began)))
     if report.complaints:
         click.get_current_context().exit(SOME_FAILED)
+
+
+def _check_slicing(kept: Mapping[str, object], asked: SlicingSettings) -> None:
+    """Raise StdSearchError if an option was given that asks for other slices than an archive has."""
+    options = {"longest": "longest", "lengths": "n_lengths", "hop": "hop", "speech_only": "speech_only"}
+    context = click.get_current_context()
+    for option, name in options.items():
+        given = context.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+        if given and kept.get(name) != getattr(asked, name):
+            raise StdSearchError(
+                f"the archive was made with {name} {kept.get(name)}, not {getattr(asked, name)}; "
+                "leave the option out, or index again"
+            )
 
 
 class _Meter:
@@ -164,6 +192,16 @@ class _Notes(logging.Handler):
 
 def _note(text: str) -> None:
     click.echo(f"stdsearch: {text}", err=True)
+
+
+def _update_summary(out: Path, report: "Report") -> str:
+    counts = report.counts
+    failed = f", {len(report.complaints)} left out" if report.complaints else ""
+    return (
+        f"{out}: {report.added} added, {report.changed} changed, {report.removed} removed, "
+        f"{report.unchanged} unchanged{failed}; {counts.recordings} recordings, {counts.seconds / 3600:.2f} h, "
+        f"{counts.segments} segments"
+    )
 
 
 def _summary(out: Path, report: "Report", speed: float) -> str:

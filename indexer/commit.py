@@ -1,0 +1,131 @@
+"""The step that ends every change of an archive: what follows from its shards is made, then a generation published."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from indexer.generations import part_name, publish
+from indexer.vectors import update_vectors, write_vectors
+from stdsearch.archive import ArchiveReader, Recording
+from stdsearch.archive.catalog import write_catalog
+from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
+from stdsearch.archive.parts import Part, seal
+from stdsearch.archive.segments import SegmentReader, write_spans
+from stdsearch.vectors import VectorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an archive is to hold: recordings, the user's columns, a row for each, and shards.
+
+    Shards of which no recording is left are passed over.
+    """
+
+    recordings: Sequence[Recording]
+    columns: pa.Table
+    segments: Sequence[Part]
+    frames: Sequence[Part]
+    next_ids: NextIds
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What makes the segments of archives comparable: the encoder, which lies in `file`, and how slices are cut."""
+
+    encoder: EncoderFacts
+    file: Path
+    slicing: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, archive: ArchiveReader) -> "Origin":
+        """That of an archive."""
+        return cls(archive.manifest.encoder, archive.encoder_path, archive.settings["slicing"])
+
+
+def commit_first(out: Path, content: Content, origin: Origin) -> Counts:
+    """Make `out` an archive."""
+    shutil.copyfile(origin.file, out / part_name("encoder", 1))
+    readers = _readers(out, content, origin.encoder.dim)
+    live = _mask(content.recordings, content.next_ids.segment)
+    vectors = write_vectors(out / part_name("vectors", 1), readers, origin.encoder.dim, live)
+    return _publish(out, 1, content, readers, origin, vectors, seal(out, part_name("encoder", 1)))
+
+
+def commit_next(archive: ArchiveReader, content: Content, *, renumbered: bool = False) -> Counts:
+    """Make the archive's next generation and release the archive.
+
+    Unless renumbered, the segments that it keeps have the ids they had.
+    """
+    out, generation, dim = archive.path, archive.manifest.generation + 1, archive.manifest.encoder.dim
+    readers = _readers(out, content, dim)
+    live = _mask(content.recordings, content.next_ids.segment)
+    vectors = VectorSettings.for_size(int(live.sum()))
+    path = out / part_name("vectors", generation)
+    if renumbered or asdict(vectors) != archive.settings.get("vectors"):
+        write_vectors(path, readers, dim, live)
+    else:
+        before = _mask(archive.recordings.values(), content.next_ids.segment)
+        added = live & ~before
+        fresh = [reader for reader in readers if added[reader.first_id :][: len(reader)].any()]
+        old = out / archive.manifest.part("vectors").name
+        update_vectors(old, path, fresh, dim, removed=before & ~live, added=added)
+    origin = Origin.of(archive)
+    archive.release()
+    return _publish(out, generation, content, readers, origin, vectors, archive.manifest.part("encoder"))
+
+
+def _publish(
+    out: Path,
+    generation: int,
+    content: Content,
+    readers: Sequence[SegmentReader],
+    origin: Origin,
+    vectors: VectorSettings,
+    encoder: Part,
+) -> Counts:
+    write_catalog(out / part_name("catalog", generation), content.recordings, content.columns)
+    write_spans(out / part_name("spans", generation), readers, content.next_ids.segment)
+    counts = Counts(
+        recordings=len(content.recordings),
+        channels=sum(recording.channels for recording in content.recordings),
+        segments=sum(recording.n_segments for recording in content.recordings),
+        seconds=sum(recording.duration for recording in content.recordings),
+    )
+    manifest = Manifest(
+        generation=generation,
+        encoder=origin.encoder,
+        settings={"slicing": dict(origin.slicing), "vectors": asdict(vectors)},
+        counts=counts,
+        next_ids=content.next_ids,
+        parts={
+            "encoder": (encoder,),
+            **{role: (seal(out, part_name(role, generation)),) for role in ("catalog", "spans", "vectors")},
+            "segments": _living(content.segments, content.recordings),
+            "frames": _living(content.frames, content.recordings),
+        },
+    )
+    publish(out, manifest)
+    return counts
+
+
+def _living(parts: Iterable[Part], recordings: Iterable[Recording]) -> tuple[Part, ...]:
+    """Those parts of shards in which a recording is left."""
+    shards = {recording.shard for recording in recordings}
+    return tuple(part for part in parts if Path(part.name).stem in shards)
+
+
+def _readers(out: Path, content: Content, dim: int) -> list[SegmentReader]:
+    return [SegmentReader(out / part.name, dim) for part in _living(content.segments, content.recordings)]
+
+
+def _mask(recordings: Iterable[Recording], n_ids: int) -> np.ndarray:
+    """True for the ids (n_ids,) of the recordings' segments."""
+    mask = np.zeros(n_ids, bool)
+    for recording in recordings:
+        mask[recording.first_segment : recording.first_segment + recording.n_segments] = True
+    return mask

@@ -1,0 +1,36 @@
+"""An archive whose spans.npy or vectors.ivf is broken gets new ones, made from its segments."""
+
+from pathlib import Path
+
+from indexer.commit import Content, commit_next
+from indexer.generations import sweep
+from indexer.writer import sole_writer
+from stdsearch.archive.check import check_archive, open_unchecked
+from stdsearch.archive.manifest import load_manifest
+from stdsearch.errors import StdSearchError
+
+
+def repair_archive(out: Path) -> list[str]:
+    """Make again what is broken and can be made again; the names of those parts.
+
+    Raises StdSearchError, and changes nothing, if what they are made from is broken too.
+    """
+    load_manifest(out)  # there is an archive
+    with sole_writer(out):
+        sweep(out)
+        archive = open_unchecked(out)
+        faults = check_archive(archive)
+        broken = [fault for fault in faults if fault.is_rebuildable]
+        lost = [fault for fault in faults if fault.role in ("catalog", "segments")]
+        if broken and lost:
+            raise StdSearchError(f"{lost[0].complaint}; {broken[0].part} can be made again only then")
+        if broken:
+            content = Content(
+                list(archive.recordings.values()),
+                archive.metadata,
+                archive.manifest.parts["segments"],
+                archive.manifest.parts["frames"],
+                archive.manifest.next_ids,
+            )
+            commit_next(archive, content, renumbered=True)
+        return [fault.part for fault in broken]

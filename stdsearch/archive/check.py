@@ -1,0 +1,169 @@
+"""Whether an archive is whole: each part against its checksum, then all of them against each other."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stdsearch.archive.manifest import hold_manifest
+from stdsearch.archive.parts import Part, damaged
+from stdsearch.archive.reader import ArchiveReader
+from stdsearch.archive.segments import open_spans
+from stdsearch.errors import StdSearchError
+from stdsearch.vectors import FaissIndex
+
+REBUILDABLE = ("spans", "vectors")  # the roles whose parts follow from the others
+SLACK = 1e-3  # seconds: what a time may lie beyond the end of a recording
+
+Look = Callable[[], None]  # raises ValueError, which says what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a part of some role; complaint begins with the part's path."""
+
+    role: str
+    part: str
+    complaint: str
+
+    @property
+    def is_rebuildable(self) -> bool:
+        """Whether the part can be made again from the others."""
+        return self.role in REBUILDABLE
+
+
+def open_unchecked(path: Path) -> ArchiveReader:
+    """An archive whose parts may be missing or damaged; raises StdSearchError if archive.json itself is."""
+    manifest, hold = hold_manifest(path)
+    return ArchiveReader(path, manifest, hold)
+
+
+def check_archive(archive: ArchiveReader) -> list[Fault]:
+    """Everything that is wrong with an archive, no more than one fault for each part; reads every byte of it."""
+    faults: dict[Part, Fault] = {}
+    for role, parts in archive.manifest.parts.items():
+        for part in parts:
+            try:
+                part.check(archive.path)
+            except StdSearchError as error:
+                faults[part] = Fault(role, part.name, str(error))
+    catalog = archive.manifest.part("catalog")
+    for role, part, look in _looks(archive):
+        if part in faults:
+            continue
+        if catalog in faults and role not in ("encoder", "catalog"):
+            break
+        try:
+            look()
+        except StdSearchError as error:
+            faults[part] = Fault(role, part.name, str(error))
+        except (ValueError, IndexError, KeyError, TypeError, pa.ArrowException) as error:
+            faults[part] = Fault(role, part.name, str(damaged(archive.path / part.name, error)))
+    return list(faults.values())
+
+
+def _looks(archive: ArchiveReader) -> Iterator[tuple[str, Part, Look]]:
+    """What to look at after the checksums: role, part, and how; the catalog goes before what needs it."""
+    manifest = archive.manifest
+    yield "encoder", manifest.part("encoder"), lambda: _look_at_encoder(archive)
+    yield "catalog", manifest.part("catalog"), lambda: _look_at_catalog(archive)
+    for part in manifest.parts["segments"]:
+        yield "segments", part, lambda part=part: _look_at_segments(archive, Path(part.name).stem)  # type: ignore
+    for part in manifest.parts["frames"]:
+        yield "frames", part, lambda part=part: _look_at_frames(archive, Path(part.name).stem)  # type: ignore
+    yield "spans", manifest.part("spans"), lambda: _look_at_spans(archive)
+    yield "vectors", manifest.part("vectors"), lambda: _look_at_vectors(archive)
+
+
+def _look_at_encoder(archive: ArchiveReader) -> None:
+    from stdsearch.encoder import load_encoder
+
+    found, wanted = load_encoder(archive.encoder_path).fingerprint, archive.encoder_fingerprint
+    _expect(found == wanted, f"it is encoder {found}, but the archive was made by {wanted}")
+
+
+def _look_at_catalog(archive: ArchiveReader) -> None:
+    recordings, counts, next_ids = list(archive.recordings.values()), archive.manifest.counts, archive.manifest.next_ids
+    _expect(len(recordings) == counts.recordings, f"it has {len(recordings)} recordings, not {counts.recordings}")
+    n_channels, n_segments = sum(r.channels for r in recordings), sum(r.n_segments for r in recordings)
+    _expect(n_channels == counts.channels, f"its recordings have {n_channels} channels, not {counts.channels}")
+    _expect(n_segments == counts.segments, f"its recordings have {n_segments} segments, not {counts.segments}")
+    seconds = sum(r.duration for r in recordings)
+    _expect(abs(seconds - counts.seconds) <= SLACK, f"its recordings last {seconds} s, not {counts.seconds} s")
+    _expect(len({r.path for r in recordings}) == len(recordings), "it has two recordings of one path")
+    ids = [r.recording_id for r in recordings]
+    _expect(all(0 <= i < next_ids.recording for i in ids), f"it has recordings with ids beyond {next_ids.recording}")
+    spans = sorted((r.first_segment, r.first_segment + r.n_segments) for r in recordings if r.n_segments)
+    _expect(all(one[1] <= other[0] for one, other in pairwise(spans)), "segments belong to two recordings")
+    _expect(
+        not spans or (spans[0][0] >= 0 and spans[-1][1] <= next_ids.segment),
+        f"it has segments with ids beyond {next_ids.segment}",
+    )
+    shards = {Path(part.name).stem for part in archive.manifest.parts["segments"]}
+    _expect({r.shard for r in recordings} <= shards, "it has recordings in shards that are not there")
+
+
+def _look_at_segments(archive: ArchiveReader, shard: str) -> None:
+    file = archive.segments_file(shard)
+    ids, spans = file.ids(), file.spans()
+    _expect((ids == np.arange(file.first_id, file.first_id + len(ids))).all(), "its ids do not follow each other")
+    for recording in archive.recordings_of_shard.get(shard, []):
+        if not recording.n_segments:
+            continue
+        own = spans[max(0, recording.first_segment - file.first_id) :][: recording.n_segments]
+        name = f"the segments of {recording.path!r}"
+        _expect(len(own) == recording.n_segments, f"{name} are not all there")
+        _expect((own["recording_id"] == recording.recording_id).all(), f"{name} are of another recording")
+        _expect(((own["channel"] >= 1) & (own["channel"] <= recording.channels)).all(), f"{name} have wrong channels")
+        tend = own["tbeg"] + own["dur"]
+        inside = (own["tbeg"] >= 0) & (own["dur"] > 0) & (tend <= recording.duration + _frame(archive))
+        _expect(inside.all(), f"{name} lie outside it")
+
+
+def _look_at_frames(archive: ArchiveReader, shard: str) -> None:
+    file = archive.frames_file(shard)
+    for recording in archive.recordings_of_shard.get(shard, []):
+        begin = dict.fromkeys(range(1, recording.channels + 1), 0)
+        for channel, first, block in file.blocks(recording.recording_id):
+            _expect(begin.get(channel) == first, f"frames of {recording.path!r} are missing or there twice")
+            begin[channel] = first + len(block.codes)
+        lasting = [n_frames * _frame(archive) for n_frames in begin.values()]
+        whole = all(abs(seconds - recording.duration) <= _frame(archive) + SLACK for seconds in lasting)
+        _expect(whole, f"frames of {recording.path!r} last {lasting[0]:g} s, not {recording.duration:g} s")
+
+
+def _look_at_spans(archive: ArchiveReader) -> None:
+    spans = open_spans(archive.path / archive.manifest.part("spans").name)
+    n_ids = archive.manifest.next_ids.segment
+    _expect(len(spans) == n_ids, f"it has {len(spans)} rows for {n_ids} ids of segments")
+    for recording in archive.recordings.values():
+        own = spans[recording.first_segment :][: recording.n_segments]
+        _expect((own["recording_id"] == recording.recording_id).all(), f"rows of {recording.path!r} are another's")
+    for part in archive.manifest.parts["segments"]:
+        try:
+            part.check_size(archive.path)
+            file = archive.segments_file(Path(part.name).stem)
+            truth = file.spans()
+        except StdSearchError:  # told already; what else there is can still be compared
+            continue
+        same = spans[file.first_id : file.first_id + len(file)] == truth
+        _expect(np.all(same), f"it differs from {part.name}")
+
+
+def _look_at_vectors(archive: ArchiveReader) -> None:
+    index = FaissIndex.load(archive.path / archive.manifest.part("vectors").name, archive.manifest.encoder.dim)
+    ids = np.sort(index.ids())
+    _expect(len(ids) == archive.n_segments, f"it has {len(ids)} vectors for {archive.n_segments} segments")
+    _expect((ids == archive.segment_ids).all(), "its vectors are of other segments")
+
+
+def _frame(archive: ArchiveReader) -> float:
+    return archive.manifest.encoder.frame_seconds
+
+
+def _expect(holds: bool | np.bool, complaint: str) -> None:
+    if not holds:
+        raise ValueError(complaint)

@@ -1,0 +1,90 @@
+"""`stdsearch sql`: an archive's recordings and segments asked about in SQL."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stdsearch.errors import StdSearchError
+
+if TYPE_CHECKING:
+    from stdsearch.archive.sql import Answer
+
+
+@click.command()
+@click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
+@click.argument("statement", metavar='"SELECT ..."')
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of one object for each row.")
+def sql(archive: Path, statement: str, as_json: bool) -> None:
+    """Ask about ARCHIVE in one SELECT of DuckDB's SQL, over the views recordings and segments.
+
+    recordings has path, source, sha256, bytes, duration, channels, sample_rate and the columns of --metadata; segments
+    has segment_id, recording_id, channel, tbeg and dur. "DESCRIBE recordings" lists all columns. Nothing can be
+    changed, and no other file is seen. A table on a terminal, tab-separated lines in a pipe.
+    """
+    from stdsearch.archive import open_archive
+    from stdsearch.archive.sql import select
+
+    answer = select(open_archive(archive), statement)
+    if as_json:
+        _print_json(answer)
+    elif sys.stdout.isatty():
+        _print_table(answer)
+    else:
+        click.echo("\t".join(map(_field, answer.columns)))
+        for row in answer.rows:
+            click.echo("\t".join(map(_field, row)))
+
+
+def _print_json(answer: "Answer") -> None:
+    names = answer.columns
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise StdSearchError(f"two columns are called {twice!r}, which JSON cannot tell apart; rename one with AS")
+    click.echo("[" + ",\n ".join(_objects(answer)) + "]")
+
+
+def _objects(answer: "Answer") -> Iterator[str]:
+    for row in answer.rows:
+        values = {name: _plain(value) for name, value in zip(answer.columns, row, strict=True)}
+        yield json.dumps(values, ensure_ascii=False)
+
+
+def _print_table(answer: "Answer") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for name in answer.columns:
+        table.add_column(escape(name), overflow="fold")
+    for row in answer.rows:
+        table.add_row(*(escape("" if value is None else str(value)) for value in row))
+    Console().print(table)
+
+
+def _field(value: object) -> str:
+    r"""A value as a field of TSV: NULL is empty, and what would break the line is escaped.
+
+    >>> _field(None), _field(0.5), _field("a\tb")
+    ('', '0.5', 'a\\tb')
+    """
+    if value is None:
+        return ""
+    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows them: what it has no number for is null, what it has no kind for is text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)

@@ -1,0 +1,437 @@
+"""A writer stopped at every one of its steps on the disk: the archive is whole, and the same command ends as ever."""
+
+import errno
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from indexer import shards
+from indexer.build import Report
+from indexer.copying import compact_archive, merge_archives
+from indexer.generations import sweep
+from indexer.removal import remove_recordings
+from indexer.repair import repair_archive
+from indexer.writer import sole_writer
+from stdsearch.archive import open_archive
+from stdsearch.archive.check import check_archive, open_unchecked
+from stdsearch.errors import StdSearchError
+from tests.indexer.conftest import files, named, segments
+
+Build = Callable[..., Report]
+Record = Callable[..., Path]
+STEPS = ("fsync", "replace", "link", "unlink", "mkdir", "rmdir")  # of os
+KILLS = 50
+
+
+class Stopped(BaseException):
+    """The machine is gone; no error, for nothing may handle it."""
+
+
+class Disk:
+    """What steps were made; from number `last` on, each raises what `fault` makes."""
+
+    def __init__(self, last: int | None, fault: Callable[[], BaseException]) -> None:
+        self.last = last
+        self.n_steps = 0
+        self.fault = fault
+        self.synced: set[int] = set()
+
+    def step(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*arguments: Any, **options: Any) -> Any:
+            if self.last is not None and self.n_steps >= self.last:
+                raise self.fault()
+            self.n_steps += 1
+            if name == "fsync":
+                self.synced.add(os.fstat(arguments[0]).st_ino)
+            return function(*arguments, **options)
+
+        return stepped
+
+
+@contextmanager
+def disk(last: int | None = None, fault: Callable[[], BaseException] = Stopped) -> Iterator[Disk]:
+    state = Disk(last, fault)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STEPS:
+            patch.setattr(os, name, state.step(name, getattr(os, name)))
+        yield state
+
+
+def lose_power(path: Path, before: set[int], synced: set[int]) -> None:
+    """Of what was written and not forced to the disk, half is lost."""
+    for file in path.rglob("*"):
+        facts = file.stat()
+        if file.is_file() and facts.st_ino not in before | synced:
+            os.truncate(file, facts.st_size // 2)
+
+
+def content(path: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in files(path)}
+
+
+def committed(path: Path) -> str | None:
+    """The checksum of archive.json, which has those of all parts, if it is there; that these are sound is asserted."""
+    if not (path / "archive.json").exists():
+        return None
+    archive = open_unchecked(path)
+    assert check_archive(archive) == []
+    return hashlib.sha256((path / "archive.json").read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def small(tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three recordings of a shard each, below tmp_path / "audio"."""
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 0.1)
+    for number in range(3):
+        record(f"{number}.wav", 0.4, seed=number)
+    return tmp_path / "audio"
+
+
+@pytest.fixture
+def commands(
+    tmp_path: Path, small: Path, build: Build, update: Build, record: Record
+) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """For each command what goes before it, and how it runs, on tmp_path / "archive"."""
+    path = tmp_path / "archive"
+
+    def changed() -> None:
+        build()
+        record("1.wav", 0.5, seed=7)
+        (small / "2.wav").unlink()
+        record("3.wav", 0.3, seed=8)
+
+    def removed() -> None:
+        build()
+        remove_recordings(path, ["0", "2"])
+
+    def broken() -> None:
+        build()
+        os.truncate(path / "spans.npy", 10)
+        (path / "vectors.ivf").unlink()
+
+    def two() -> None:
+        for name in ("one", "two"):
+            build(name)
+            for file in small.iterdir():
+                file.unlink()
+            record("x.wav", 0.4, seed=9)
+
+    def remove() -> None:
+        there = {recording.path for recording in open_archive(path).recordings.values()}
+        if names := sorted({"0.wav", "2.wav"} & there):
+            remove_recordings(path, names)
+
+    def build_or_find() -> None:
+        if not (path / "archive.json").exists():
+            build()
+
+    def merge() -> None:
+        if not (path / "archive.json").exists():
+            merge_archives([tmp_path / "one", tmp_path / "two"], path)
+
+    return {
+        "build": (lambda: None, build_or_find),
+        "update": (changed, update),
+        "remove": (build, remove),
+        "compact": (removed, lambda: compact_archive(path)),
+        "repair": (broken, lambda: repair_archive(path)),
+        "merge": (two, merge),
+    }
+
+
+@pytest.mark.parametrize("command", ["build", "update", "remove", "compact", "repair", "merge"])
+def test_whatever_step_is_the_last_the_archive_is_whole(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]], command: str
+) -> None:
+    prepare, run = commands[command]
+    path, base = tmp_path / "archive", tmp_path / "base"
+    prepare()
+    if path.exists():
+        shutil.copytree(path, base)
+    before = committed(path) if command != "repair" else None
+    with disk() as undisturbed:
+        run()
+    expected, after = content(path), committed(path)
+    assert undisturbed.n_steps > 8
+    assert files(path) == named(path)
+    outcomes = set()
+    for last in range(undisturbed.n_steps):
+        shutil.rmtree(path)
+        if base.exists():
+            shutil.copytree(base, path)
+        inodes = {file.stat().st_ino for file in path.rglob("*")}
+        with disk(last) as disturbed, pytest.raises(Stopped):
+            run()
+        lose_power(path, inodes, disturbed.synced)
+        if command != "repair" or len(check_archive(open_unchecked(path))) == 0:
+            state = committed(path)
+            assert state in (before, after), last
+            outcomes.add(state)
+        run()
+        if (path / "archive.json").exists():
+            with sole_writer(path):  # as the next command does
+                sweep(path)
+        assert content(path) == expected, last
+    assert outcomes == ({after} if command == "repair" else {before, after})
+
+
+@pytest.mark.parametrize("command", ["update", "compact"])
+def test_a_full_disk_is_told_and_changes_nothing(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]], command: str
+) -> None:
+    prepare, run = commands[command]
+    path = tmp_path / "archive"
+    prepare()
+    before = committed(path)
+    with disk(6, lambda: OSError(errno.ENOSPC, "No space left on device")), pytest.raises(StdSearchError) as caught:
+        run()
+    assert str(caught.value) == (
+        f"{path}: cannot be written (No space left on device); mend that, and the same command goes on"
+    )
+    del caught  # and with it the reader of the run that failed
+    assert committed(path) == before
+    run()
+    assert committed(path) != before
+    assert files(path) == named(path)
+
+
+@contextmanager
+def files_up_to(n_bytes: int) -> Iterator[None]:
+    """Whoever writes more to a file is told that it cannot be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("role", ["vectors", "segments", "spans", "catalog", "frames", None])
+def test_a_file_that_cannot_be_written_whole_is_told(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]], role: str | None
+) -> None:
+    """Each library that writes has its way to fail."""
+    prepare, run = commands["update"]
+    prepare()
+    path = tmp_path / "archive"
+    before, parts = committed(path), open_archive(path).manifest.parts
+    n_bytes = parts[role][0].bytes * 2 // 3 if role else 10
+    with files_up_to(n_bytes), pytest.raises(StdSearchError) as caught:
+        run()
+    assert str(caught.value).startswith(f"{path}: cannot be written (")
+    assert "\n" not in str(caught.value)
+    del caught
+    assert committed(path) == before
+    run()
+    assert committed(path) != before
+    assert files(path) == named(path)
+
+
+def test_readers_see_one_state_or_another_while_writers_work(
+    tmp_path: Path, small: Path, build: Build, update: Build, record: Record
+) -> None:
+    build()
+    path = tmp_path / "archive"
+    right: dict[int, Any] = {}
+    seen: list[tuple[int, Any]] = []
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def look() -> tuple[int, Any]:
+        archive = open_archive(path)
+        generation = archive.manifest.generation
+        time.sleep(0.01)  # meanwhile a writer may commit
+        return generation, segments(archive)
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                seen.append(look())
+            except BaseException as error:  # which a thread would keep to itself
+                failures.append(error)
+
+    right.update([look()])
+    readers = [threading.Thread(target=read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(3):
+            for change in (
+                lambda number=number: (record(f"x{number}.wav", 0.3, seed=number), update()),
+                lambda number=number: remove_recordings(path, [f"{number}.wav"]),
+                lambda: compact_archive(path),
+            ):
+                change()
+                right.update([look()])
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert not failures
+    assert len({generation for generation, _ in seen}) > 2
+    assert all(right[generation] == state for generation, state in seen)
+    with sole_writer(path):
+        sweep(path)
+    assert files(path) == named(path)
+
+
+def test_a_shard_that_was_finished_is_not_made_again(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]], encoder: Any
+) -> None:
+    """Stopped behind the note of the first of two shards, in the midst of the second."""
+    prepare, run = commands["update"]
+    prepare()
+    seen: list[int] = []
+    frames = encoder.frames
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "frames", lambda waveform: (seen.append(len(waveform)), frames(waveform))[1])
+        path = tmp_path / "archive"
+        for last in range(100):
+            with disk(last), pytest.raises(Stopped):
+                run()
+            if list((path / "journal").glob("[0-9]*.json")):
+                break
+        seen.clear()
+        run()
+    assert len(seen) == 1
+
+
+def test_a_second_process_is_told_who_writes(tmp_path: Path, small: Path, build: Build) -> None:
+    build()
+    path = tmp_path / "archive"
+    program = "import sys, pathlib, indexer.writer as w\nwith w.sole_writer(pathlib.Path(sys.argv[1])):\n"
+    program += "    print('writing', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        for write in (lambda: remove_recordings(path, ["0"]), lambda: compact_archive(path)):
+            with pytest.raises(StdSearchError, match=rf"process {writer.pid} on .* since 20.*; wait until it ends"):
+                write()
+        assert open_archive(path).n_segments  # readers do not mind
+        writer.send_signal(signal.SIGKILL)
+    remove_recordings(path, ["0"])
+    assert files(path) == named(path)
+
+
+def test_readers_in_other_processes_keep_their_snapshot(tmp_path: Path, small: Path, build: Build) -> None:
+    build()
+    path = tmp_path / "archive"
+    program = """
+import sys, numpy as np
+from stdsearch.archive import open_archive
+archive = open_archive(sys.argv[1])
+print("open", flush=True)
+sys.stdin.readline()
+ids = archive.segment_ids
+_, nearest = archive.nearest(archive.embeddings(ids), 1)
+print(len(ids), len(set(nearest.ravel())), len(archive.frames(0, 1, 0, 1)[0].hidden), flush=True)
+"""
+    n_segments = open_archive(path).n_segments
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
+        remove_recordings(path, ["0", "1"])
+        compact_archive(path)
+        answer, _ = reader.communicate("\n")
+    found, nearest, n_frames = map(int, answer.split())
+    assert (found, n_frames) == (n_segments, 10)
+    assert nearest > n_segments // 2
+    remove_recordings(path, ["2"])
+    assert files(path) == named(path)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from indexer import shards
+from indexer.build import build_archive, update_archive
+from indexer.sources import find_sources
+from stdsearch.encoder import load_encoder
+from stdsearch.slicing import SlicingSettings
+from stdsearch.threads import set_threads
+shards.SHARD_SECONDS = 3.0
+audio, out, model = map(Path, sys.argv[1:])
+encoder = load_encoder(model)
+print("ready", flush=True)
+if (out / "archive.json").exists():
+    update_archive(find_sources([audio]), out, encoder)
+else:
+    build_archive(find_sources([audio]), out, encoder, encoder_file=model, settings=SlicingSettings(speech_only=False))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_indexer_ends_where_it_would_have(
+    tmp_path: Path, record: Record, encoder_file: Path
+) -> None:
+    """SIGKILL at random moments of a build and of an update, over and over."""
+    for number in range(12):
+        record(f"{number:02d}.wav", 2, seed=number)
+    path = tmp_path / "archive"
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "audio"), str(path), str(encoder_file)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def finish() -> float:
+        began = time.monotonic()
+        assert start().wait() == 0
+        return time.monotonic() - began
+
+    lasting = finish()
+    built = tmp_path / "built"
+    shutil.copytree(path, built)
+    for number in range(4):
+        record(f"{number:02d}.wav", 1, seed=20 + number)
+    record("new.wav", 2, seed=30)
+    finish()
+    stages = {None: content(built), committed(built): content(path)}  # what is there, and what comes of it
+    shutil.rmtree(path)
+
+    random, n_kills = np.random.default_rng(0), 0
+    while n_kills < KILLS:
+        base = (None, committed(built))[n_kills % 2]
+        shutil.rmtree(path, ignore_errors=True)
+        if base:
+            shutil.copytree(built, path)
+        else:  # the files that the first build saw
+            for number in range(4):
+                record(f"{number:02d}.wav", 2, seed=number)
+            (tmp_path / "audio" / "new.wav").unlink(missing_ok=True)
+        if base:
+            for number in range(4):
+                record(f"{number:02d}.wav", 1, seed=20 + number)
+            record("new.wav", 2, seed=30)
+        while True:
+            process = start()
+            time.sleep(random.uniform(0, lasting / 3))
+            process.kill()
+            if process.wait() == 0:
+                break
+            n_kills += 1
+            state = committed(path)
+            assert state == base or content(path).items() >= {"archive.json": stages[base]["archive.json"]}.items()
+            if state != base:
+                break
+        if (path / "archive.json").exists():
+            with sole_writer(path):
+                sweep(path)
+        assert {name: sha for name, sha in content(path).items() if not name.startswith("journal")} == stages[base]

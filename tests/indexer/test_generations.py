@@ -1,0 +1,53 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from indexer.build import Report
+from indexer.removal import remove_recordings
+from stdsearch.archive import open_archive
+from tests.indexer.conftest import files, named
+
+Build = Callable[..., Report]
+
+
+def test_only_what_an_archive_has_made_is_swept(tmp_path: Path, audio: Path, build: Build) -> None:
+    build()
+    path = tmp_path / "archive"
+    strays = {"README.md", "segments/notes.txt", "spans.txt", "spans-old.npy", "catalog.csv", "frames/x.arrow"}
+    left = {"segments/00009.parquet", "frames/00009.arrow", "spans-7.npy", "archive.json.new"}
+    for name in strays | left:
+        (path / name).touch()
+    remove_recordings(path, ["0"])
+    assert files(path) == named(path) | strays
+
+
+def test_what_a_link_leads_to_is_not_the_archives(tmp_path: Path, audio: Path, build: Build) -> None:
+    build()
+    path, elsewhere = tmp_path / "archive", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("1.json", "00007.parquet"):
+        (elsewhere / name).touch()
+    (path / "past").symlink_to(elsewhere)
+    (path / "segments").rename(tmp_path / "segments")
+    (tmp_path / "segments" / "00007.parquet").touch()
+    (path / "segments").symlink_to(tmp_path / "segments")
+    remove_recordings(path, ["0", "1"])
+    assert {file.name for file in elsewhere.iterdir()} >= {"1.json", "00007.parquet"}
+    assert (tmp_path / "segments" / "00007.parquet").exists()
+    assert open_archive(path).manifest.counts.recordings == 2
+
+
+@pytest.mark.parametrize("error", [PermissionError(1, "not permitted"), OSError(95, "not supported")])
+def test_a_file_system_without_links_takes_commits(
+    tmp_path: Path, audio: Path, build: Build, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def no_links(*arguments: object) -> None:
+        raise error
+
+    build()
+    monkeypatch.setattr(os, "link", no_links)
+    remove_recordings(tmp_path / "archive", ["0"])
+    assert open_archive(tmp_path / "archive").manifest.counts.recordings == 3
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")

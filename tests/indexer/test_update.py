@@ -1,0 +1,306 @@
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from indexer.build import Report, update_archive
+from indexer.metadata import Metadata
+from indexer.removal import remove_recordings
+from indexer.sources import find_sources
+from stdsearch import vectors
+from stdsearch.archive import open_archive
+from stdsearch.encoder import Frames, SpanEncoder
+from stdsearch.errors import StdSearchError
+from tests.indexer.conftest import change, files, hits, named, segments
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def embedded(encoder: SpanEncoder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The windows that the network is run over from now on."""
+    frames, seen = encoder.frames, list[int]()
+
+    def noted(waveform: np.ndarray) -> Frames:
+        seen.append(len(waveform))
+        return frames(waveform)
+
+    monkeypatch.setattr(encoder, "frames", noted)
+    return seen
+
+
+def test_an_update_answers_like_a_fresh_build(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    build()
+    change(record, audio)
+    report = update()
+    fresh = build("fresh")
+    assert report.counts == fresh.counts
+    assert (report.added, report.changed, report.removed, report.unchanged) == (1, 2, 1, 1)
+    assert hits(tmp_path / "archive") == hits(tmp_path / "fresh") != []
+    updated = open_archive(tmp_path / "archive")
+    assert segments(updated) == segments(open_archive(tmp_path / "fresh"))
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+    assert updated.manifest.generation == 2
+    assert sorted(updated.recordings) == [0, 4, 5, 6]
+
+
+def test_what_is_unchanged_is_not_embedded_again(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    embedded: list[int],
+) -> None:
+    build()
+    embedded.clear()
+    os.utime(audio / "0.wav", (0, 0))
+    before = (tmp_path / "archive" / "archive.json").read_bytes()
+    assert update().unchanged == 4
+    assert not embedded
+    assert (tmp_path / "archive" / "archive.json").read_bytes() == before
+    change(record, audio)
+    update()
+    assert sorted(embedded) == [16000, 32000, 48000]
+
+
+def test_one_update_follows_another(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    build()
+    for step in range(3):
+        (audio / f"{step}.wav").unlink()
+        record(f"x{step}.wav", 1 + step, seed=20 + step)
+        record("same.wav", 1, seed=step)
+        update()
+    build("fresh")
+    assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "fresh"))
+    assert hits(tmp_path / "archive") == hits(tmp_path / "fresh")
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_a_moved_folder_is_the_same_archive_elsewhere(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], encoder: SpanEncoder, embedded: list[int]
+) -> None:
+    build()
+    embedded.clear()
+    shutil.move(audio, tmp_path / "moved")
+    update_archive(find_sources([tmp_path / "moved"]), tmp_path / "archive", encoder)
+    assert not embedded
+    assert {Path(r.source).parent for r in open_archive(tmp_path / "archive").recordings.values()} == {
+        tmp_path / "moved"
+    }
+
+
+def test_columns_stay_until_others_are_given(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    def years() -> dict[str, Any]:
+        archive = open_archive(tmp_path / "archive")
+        paths = [recording.path for recording in archive.recordings.values()]
+        return dict(zip(paths, archive.metadata["year"].to_pylist(), strict=True))
+
+    build(metadata=Metadata(pa.table({"year": [1960, 1961, 1962, 1963]}), unmatched=()))
+    change(record, audio)
+    update()
+    assert years() == {"0.wav": 1960, "1.wav": 1961, "2.wav": 1962, "a.wav": None}
+    update(metadata=Metadata(pa.table({"year": [1, 2, 3, 4]}), unmatched=()))
+    assert years() == {"0.wav": 1, "1.wav": 2, "2.wav": 3, "a.wav": 4}
+
+
+def test_an_interrupted_update_goes_on_behind_its_whole_shards(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    encoder: SpanEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build()
+    shutil.copytree(tmp_path / "archive", tmp_path / "before")
+    for number in range(4, 8):
+        record(f"{number}.wav", 2, seed=number)
+    frames, done = encoder.frames, list[int]()
+
+    def interrupted(waveform: np.ndarray) -> Frames:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(len(waveform))
+        return frames(waveform)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            update()
+        assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "before"))
+        patch.setattr(encoder, "frames", lambda waveform: (done.append(len(waveform)), frames(waveform))[1])
+        update()
+    assert len(done) == 3 + 2  # the second shard again
+    build("fresh")
+    assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "fresh"))
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_a_changed_file_that_cannot_be_read_is_left_out(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    build()
+    (audio / "1.wav").write_text("no sound at all")
+    report = update()
+    assert [recording.path for recording in open_archive(tmp_path / "archive").recordings.values()] == [
+        "0.wav",
+        "2.wav",
+        "3.wav",
+    ]
+    assert (len(report.complaints), report.removed) == (1, 1)
+    assert [entry.levelno for entry in caplog.records] == [logging.WARNING]
+
+
+def test_an_archive_is_not_emptied_by_an_update(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report]
+) -> None:
+    build()
+    for path in audio.iterdir():
+        path.write_text("no sound at all")
+    with pytest.raises(StdSearchError, match="left as it is, for none of the 4 recordings could be read"):
+        update()
+    assert open_archive(tmp_path / "archive").manifest.counts.recordings == 4
+
+
+def test_inverted_lists_are_updated_in_place_and_made_again_when_their_number_changes(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vectors, "EXACT_BELOW", 100)
+    build()
+    settings = open_archive(tmp_path / "archive").settings["vectors"]
+    assert settings["n_lists"] > 0
+    change(record, audio)
+    update()
+    archive = open_archive(tmp_path / "archive")
+    assert archive.settings["vectors"] == settings
+    scores, ids = archive.nearest(archive.embeddings(archive.segment_ids), 1)
+    assert scores.min() > 0.98
+    assert set(ids.ravel()) <= set(archive.segment_ids)
+    record("long.wav", 20)
+    update()
+    archive = open_archive(tmp_path / "archive")
+    assert archive.settings["vectors"]["n_lists"] > settings["n_lists"]
+    assert archive.nearest(archive.embeddings(archive.segment_ids), 1)[0].min() > 0.98
+
+
+def test_a_reader_sees_its_snapshot_until_it_is_gone(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    """Nothing is read before the update that removes every shard which the reader needs."""
+    build()
+    expected, before = segments(open_archive(tmp_path / "archive")), files(tmp_path / "archive")
+    reader = open_archive(tmp_path / "archive")
+    for number in range(4):
+        record(f"{number}.wav", 1, seed=30 + number)
+    update()
+    assert files(tmp_path / "archive") > before
+    assert segments(reader) == expected
+    assert len(reader.frames(0, 1, 0, 2)[0].hidden) == 50
+    record("a.wav", 1)
+    update()
+    assert segments(reader) == expected
+    del reader
+    record("b.wav", 1)
+    update()
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_a_reader_that_comes_between_two_commits_reads_again(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """archive.json is replaced after it was opened and before it is held: what it names is gone already."""
+    from stdsearch.archive import manifest
+
+    build()
+    flock = manifest.fcntl.flock
+    pending = [lambda: (change(record, audio), update())]
+
+    def late(*arguments: Any) -> None:
+        if pending:
+            pending.pop()()
+        flock(*arguments)
+
+    class Fcntl:
+        LOCK_SH, LOCK_NB = manifest.fcntl.LOCK_SH, manifest.fcntl.LOCK_NB
+        flock = staticmethod(late)
+
+    monkeypatch.setattr(manifest, "fcntl", Fcntl)
+    assert open_archive(tmp_path / "archive").manifest.generation == 2
+
+
+def test_where_sees_only_what_is_there(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    build()
+    change(record, audio)
+    update()
+    archive = open_archive(tmp_path / "archive")
+    (some,) = archive.where("path = 'a.wav'")
+    queries = archive.embeddings(archive.segment_ids[:5])
+    _, ids = archive.nearest(queries, archive.n_segments, recording_ids=np.array([some]))
+    own = archive.recordings[int(some)]
+    assert set(ids[ids >= 0]) == set(range(own.first_segment, own.first_segment + own.n_segments))
+
+
+def test_removing_between_leaves_the_journal_of_an_interrupted_update(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    encoder: SpanEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build()
+    for number in range(4, 8):
+        record(f"{number}.wav", 2, seed=number)
+    frames, done = encoder.frames, list[int]()
+
+    def interrupted(waveform: np.ndarray) -> Frames:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(len(waveform))
+        return frames(waveform)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            update()
+    remove_recordings(tmp_path / "archive", ["1.wav"])
+    (audio / "1.wav").unlink()
+    done.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupted)
+        update()
+    assert len(done) == 2  # those of the second shard
+    build("fresh")
+    assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "fresh"))
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
