@@ -155,7 +155,7 @@ def samediff(results: Sequence[Result]) -> str:
 
 
 def ablation(result: Result) -> str:
-    """A paper's ablation in small: mean over seeds and range, beside the paper's own figure."""
+    """A paper's ablation in small, mean over seeds and range, beside the paper's own figure."""
     shown = ABLATION_FIGURES[result["recipe"]]
     published = PUBLISHED_ABLATION[result["recipe"]]
     rows = [
@@ -168,16 +168,20 @@ def ablation(result: Result) -> str:
     ]
     runs = result["runs_made"]
     minutes, steps = ([run[name] for run in runs] for name in ("minutes", "steps"))
+    seeds = "one seed" if result["runs"] == 1 else f"{result['runs']} seeds"
     text = (
         f"{result['train_hours']} hours of training speech, measured on {result['tested_on']}; {max(steps):,} steps, "
-        f"{min(minutes):.0f} to {max(minutes):.0f} minutes on one shared core each, {result['runs']} seeds."
+        f"{min(minutes):.0f} to {max(minutes):.0f} minutes on one shared core each, {seeds}."
     )
     columns = ("variant", *(name.replace("_", " ") for name in shown), f"published: {published['figure']}")
     return f"{text}\n\n{table(columns, rows)}"
 
 
 def _spread(figure: Result) -> str:
-    return f"{_percent(figure['mean'])} ({_percent(figure['least'])} to {_percent(figure['most'])})"
+    between = (
+        f" ({_percent(figure['least'])} to {_percent(figure['most'])})" if figure["least"] < figure["most"] else ""
+    )
+    return f"{_percent(figure['mean'])}{between}"
 
 
 def training_speed(result: Result) -> str:
