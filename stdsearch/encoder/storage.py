@@ -6,16 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from stdsearch.encoder.base import Encoder
 from stdsearch.encoder.bilstm import BiLSTMEncoder, BiLSTMSettings
 from stdsearch.encoder.ecapa import ECAPAEncoder, ECAPASettings
 from stdsearch.encoder.span import EncoderSettings, SpanEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.features import MelSettings
+from stdsearch.model_file import read_model, write_model
 
 FORMAT = "stdsearch-encoder-1"
 KINDS: dict[str, tuple[type[Any], type[Any]]] = {  # an encoder's class and its settings
@@ -35,16 +32,10 @@ def save_encoder(encoder: Encoder, path: Path, metadata: dict[str, str] | None =
 
     Raises StdSearchError if path cannot be written.
     """
-    weights = {
-        name: value.detach().to("cpu", torch.float16).contiguous() if value.is_floating_point() else value.cpu()
-        for name, value in encoder.state_dict().items()
-        if not name.startswith("log_mel.")  # follows from the settings
-    }
+    # log_mel follows from the settings
+    weights = {name: value for name, value in encoder.state_dict().items() if not name.startswith("log_mel.")}
     header = {"format": FORMAT, "kind": encoder.kind, "settings": json.dumps(asdict(encoder.settings))}
-    try:
-        save_file(weights, path, metadata={**encoder.metadata, **(metadata or {}), **header})
-    except (SafetensorError, OSError) as error:
-        raise StdSearchError(f"{path}: cannot be written ({error}); name another place") from None
+    write_model(path, weights, {**encoder.metadata, **(metadata or {}), **header})
 
 
 def load_encoder(path: Path | None = None) -> Encoder:
@@ -53,17 +44,8 @@ def load_encoder(path: Path | None = None) -> Encoder:
     Raises StdSearchError for a file that is missing, truncated, or not an encoder of this version.
     """
     path = Path(path) if path else default_encoder_path()
-    if not path.is_file():
-        raise StdSearchError(f"{path}: no such encoder; give a .safetensors file made by `stdsearch train export`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise StdSearchError(f"{path}: not a readable safetensors file ({error}); fetch or export it again") from None
-    if header.get("format") != FORMAT:
-        found = header.get("format", "none")
-        raise StdSearchError(f"{path}: not an encoder that this version reads (format {found}, wanted {FORMAT})")
+    remedy = "give a .safetensors file made by `stdsearch train export`"
+    weights, header = read_model(path, what="an encoder", version=FORMAT, remedy=remedy)
     if header.get("kind") not in KINDS:
         raise StdSearchError(
             f"{path}: not an encoder that this version reads (kind {header.get('kind')!r}, wanted {', '.join(KINDS)})"

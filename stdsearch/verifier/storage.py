@@ -5,11 +5,8 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from stdsearch.errors import StdSearchError
+from stdsearch.model_file import read_model, write_model
 from stdsearch.verifier.network import Verifier, VerifierSettings
 
 FORMAT = "stdsearch-verifier-1"
@@ -25,18 +22,12 @@ def save_verifier(verifier: Verifier, path: Path, metadata: dict[str, str] | Non
 
     Raises StdSearchError if path cannot be written.
     """
-    weights = {
-        name: value.detach().to("cpu", torch.float16).contiguous() for name, value in verifier.state_dict().items()
-    }
     header = {
         "format": FORMAT,
         "settings": json.dumps(asdict(verifier.settings)),
         "encoder": verifier.encoder_fingerprint,
     }
-    try:
-        save_file(weights, path, metadata={**verifier.metadata, **(metadata or {}), **header})
-    except (SafetensorError, OSError) as error:
-        raise StdSearchError(f"{path}: cannot be written ({error}); name another place") from None
+    write_model(path, verifier.state_dict(), {**verifier.metadata, **(metadata or {}), **header})
 
 
 def load_verifier(path: Path | None = None) -> Verifier:
@@ -45,17 +36,8 @@ def load_verifier(path: Path | None = None) -> Verifier:
     Raises StdSearchError for a file that is missing, truncated, or not a verifier of this version.
     """
     path = Path(path) if path else default_verifier_path()
-    if not path.is_file():
-        raise StdSearchError(f"{path}: no such verifier; give a .safetensors file made from a run of `train plcl`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise StdSearchError(f"{path}: not a readable safetensors file ({error}); fetch or export it again") from None
-    if header.get("format") != FORMAT:
-        found = header.get("format", "none")
-        raise StdSearchError(f"{path}: not a verifier that this version reads (format {found}, wanted {FORMAT})")
+    remedy = "give a .safetensors file exported from a run of `stdsearch train plcl`"
+    weights, header = read_model(path, what="a verifier", version=FORMAT, remedy=remedy)
     try:
         verifier = Verifier(VerifierSettings(**json.loads(header["settings"])), header["encoder"])
         verifier.load_state_dict(weights)
