@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from stdsearch.slicing import SlicingSettings
 
 hypothesis.settings.register_profile("patient", deadline=None)  # how long a disk or a compiler takes says nothing
 hypothesis.settings.load_profile("patient")
+# what a test starts can be interrupted, also where pytest itself was started to ignore that, as shells do behind "&"
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
