@@ -99,6 +99,11 @@ def spent(run: Path) -> dict[str, float]:
     return {"minutes": round(sum(line["seconds"] for line in [*ends, lines[-1]]) / 60, 1), "steps": lines[-1]["step"]}
 
 
+def made_at(run: Path) -> str:
+    """The commit that a run was trained at."""
+    return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["commit"])
+
+
 def summarise(runs: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Mean and range over the seeds of each variant's figures."""
     by_variant: dict[str, list[Figures]] = {}
@@ -136,7 +141,13 @@ def main() -> None:
     set_threads(arguments.jobs)
     measure = (verifier_figures if arguments.recipe == "plcl" else encoder_figures)(arguments)
     runs = [
-        {"variant": variant, "seed": seed, **spent(model.parent), "figures": measure(model)}
+        {
+            "variant": variant,
+            "seed": seed,
+            **spent(model.parent),
+            "commit": made_at(model.parent),
+            "figures": measure(model),
+        }
         for (seed, variant), model in zip(wanted, models, strict=True)
     ]
     about = json.loads((models[0].parent / "run.json").read_text(encoding="utf-8"))
