@@ -86,6 +86,12 @@ def test_a_verifier_is_exported(run: Run, manifest: Path, tmp_path: Path, encode
     assert (tmp_path / "v.md").read_text().startswith("# v\n\nVerifier of stdsearch")
 
 
+def test_a_recipe_has_the_options_that_it_heeds(run: Run) -> None:
+    offered = {name: run(name, "--help").stdout for name in RECIPES}
+    assert [name for name, text in offered.items() if "--encoder" in text] == ["plcl"]
+    assert [name for name, text in offered.items() if "--corpus-weight" not in text] == ["plcl"]
+
+
 def test_a_variant_is_what_is_trained(run: Run, manifest: Path, tmp_path: Path) -> None:
     result = run("adml", "--data", manifest, "--out", "run", "--steps", 1, "--threads", 1, "--variant", "rp")
     assert result.exit_code == 0, result.output

@@ -37,6 +37,14 @@ def _options(name: str) -> list[click.Parameter]:
     variants = list(plan(name).variants)
     loop, epochs = plan(name).loop, plan(name).epochs
     length = f"{epochs} epochs" if epochs else f"{loop.steps} steps"
+    takes = plan(name).takes
+    special = {
+        "encoder": click.Option(["--encoder"], type=FILE, help="Encoder to build upon [default: the one that ships]."),
+        "corpus_weight": click.Option(
+            ["--corpus-weight", "corpus_weights"], type=Assignment(click.FloatRange(min=0)), multiple=True,
+            metavar="CORPUS=FACTOR", help="Draw a corpus more or less often than its hours say; repeatable.",
+        ),
+    }  # fmt: skip
     return [
         click.Option(["--data"], type=FILE, required=True, help="Manifest made by `stdsearch train prepare`."),
         click.Option(["--out"], type=FILE, required=True, help="Directory of the run; a run that is there is resumed."),
@@ -48,7 +56,6 @@ def _options(name: str) -> list[click.Parameter]:
             ["--small"], is_flag=True, hidden=plan(name).small is None,
             help="A smaller network, for two cores and some hours of speech.",
         ),
-        click.Option(["--encoder"], type=FILE, help="Encoder to build upon, where the recipe does [default: base]."),
         click.Option(["--noise"], type=FILE, help="Directory of background recordings to mix in."),
         click.Option(["--epochs"], type=click.IntRange(min=1), help=f"Times through the data [default: {length}]."),
         click.Option(["--steps"], type=click.IntRange(min=1), help="Batches, instead of --epochs."),
@@ -65,12 +72,9 @@ def _options(name: str) -> list[click.Parameter]:
         click.Option(["--bf16/--float32"], default=loop.bf16, show_default=True, help="Numbers of the forward pass."),
         click.Option(["--threads"], type=click.IntRange(min=1), help="Cores to use [default: all]."),
         click.Option(["--cache"], type=FILE, help="Directory of features, which runs may share [default: OUT]."),
-        click.Option(
-            ["--corpus-weight", "corpus_weights"], type=Assignment(click.FloatRange(min=0)), multiple=True,
-            metavar="CORPUS=FACTOR", help="Draw a corpus more or less often than its hours say; repeatable.",
-        ),
         click.Option(["--allow-shared-speakers"], is_flag=True, help="Accept speakers that are in two splits."),
         click.Option(["--tensorboard"], is_flag=True, help="Write the figures for TensorBoard as well, into OUT."),
+        *(option for name, option in special.items() if name in takes),
     ]  # fmt: skip
 
 
@@ -81,7 +85,6 @@ def _train(
     out: Path,
     variant: str,
     small: bool,
-    encoder: Path | None,
     noise: Path | None,
     epochs: int | None,
     steps: int | None,
@@ -92,9 +95,10 @@ def _train(
     bf16: bool,
     threads: int | None,
     cache: Path | None,
-    corpus_weights: tuple[tuple[str, float], ...],
     allow_shared_speakers: bool,
     tensorboard: bool,
+    encoder: Path | None = None,
+    corpus_weights: tuple[tuple[str, float], ...] = (),
 ) -> None:
     from stdsearch.pronounce.lexicon import Dictionary
     from stdsearch.threads import available_cores, set_threads

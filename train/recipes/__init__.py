@@ -22,7 +22,8 @@ class Plan:
     """A recipe as it is run unless told otherwise.
 
     variants: settings by name, the first being the whole method, the others rows of the paper's tables; small: makes
-    of such settings those of a network for two cores; epochs: instead of loop.steps, None to keep those.
+    of such settings those of a network for two cores; epochs: instead of loop.steps, None to keep those. takes: what
+    the recipe heeds of Inputs that not every recipe does.
     """
 
     make: "Callable[[Any, Inputs], Recipe]"
@@ -30,6 +31,7 @@ class Plan:
     loop: "LoopSettings"
     epochs: int | None = None
     small: Callable[[Any], Any] | None = None
+    takes: frozenset[str] = frozenset({"corpus_weight"})
 
 
 def plan(name: str) -> Plan:
