@@ -4,10 +4,10 @@ Shards are built and noted in the journal one by one; then follows what is made 
 archive.json. An interrupted build or update goes on behind the last whole shard.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from indexer.shards import Progress, ShardBuilder
 from indexer.sources import Source
 from indexer.update import Changes, find_changes
 from indexer.writer import NOTE, sole_writer
-from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.archive import ArchiveReader, Recording, open_archive
 from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, NextIds
 from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
@@ -93,14 +93,16 @@ def update_archive(
     encoder: Encoder,
     *,
     metadata: Metadata | None = None,
+    by_checksum: bool = False,
     threads: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Report:
     """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
 
     Recordings whose files have the name, size and checksum that they had stay as they are; all others are indexed or
-    removed. encoder is the one that the archive carries. metadata has a row for each source; without it, recordings
-    keep the columns that they have, and new ones get empty ones.
+    removed. Unless by_checksum, a file whose name, size and time of change are as they were is not read. encoder is the
+    one that the archive carries. metadata has a row for each source; without it, recordings keep the columns that they
+    have, and new ones get empty ones.
     Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
     """
     with sole_writer(out):
@@ -108,7 +110,7 @@ def update_archive(
         archive = open_archive(out, fingerprint=encoder.fingerprint)
         origin = Origin.of(archive)
         settings = slicing_of(archive)
-        changes = find_changes(archive, sources, threads)
+        changes = find_changes(archive, sources, threads, by_checksum=by_checksum)
         work = _Work(out, encoder, settings, origin, archive.manifest.next_ids, threads, on_progress)
         done = Progress(
             bytes=sum(recording.bytes for recording in changes.kept),
@@ -123,7 +125,9 @@ def update_archive(
             raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
         columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
         counts = archive.manifest.counts
-        if recordings != list(archive.recordings.values()) or not _equal(columns, archive.metadata):
+        if _but_for_times(recordings) != _but_for_times(archive.recordings.values()) or not _equal(
+            columns, archive.metadata
+        ):
             shard_parts = {
                 role: [*archive.manifest.parts[role], *(getattr(shard, role) for shard in shards)]
                 for role in ("segments", "frames")
@@ -153,7 +157,7 @@ def slicing_of(archive: ArchiveReader) -> SlicingSettings:
     """How the archive's slices were cut; raises StdSearchError if this version cannot cut such."""
     try:
         return SlicingSettings(**archive.settings["slicing"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StdSearchError(
             f"{archive.path}: its slices are not cut as this version cuts them; index again"
         ) from error
@@ -224,6 +228,11 @@ def _report(archive: ArchiveReader, changes: Changes, shards: Sequence[Shard], c
         removed=len(before - indexed - kept),
         unchanged=len(kept),
     )
+
+
+def _but_for_times(recordings: Iterable[Recording]) -> list[Recording]:
+    """The recordings without what alone is no reason to commit."""
+    return [replace(recording, mtime_ns=None) for recording in recordings]
 
 
 def _equal(one: pa.Table, other: pa.Table) -> bool:

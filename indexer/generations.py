@@ -69,6 +69,7 @@ def sweep(archive: Path) -> None:
     for folder, suffix in (("segments", ".parquet"), ("frames", ".arrow")):
         for path in _below(archive / folder, f"[0-9]*{suffix}"):
             waiting = next_shard is not None and path.stem.isdecimal() and int(path.stem) >= next_shard
+            waiting = waiting and not path.is_symlink()  # through which a shard would be written elsewhere
             if f"{folder}/{path.name}" not in needed and not waiting:
                 path.unlink()
     for name in map(Path, SINGLE.values()):

@@ -6,6 +6,8 @@ What a shard holds depends on its recordings alone, not on timing, so the same i
 
 import hashlib
 import logging
+import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,11 +26,12 @@ from stdsearch.archive.manifest import NextIds
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentWriter
 from stdsearch.encoder import Encoder
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import CONTROLS, StdSearchError
 from stdsearch.slicing import SlicingSettings
 
 SHARD_SECONDS = 1800.0  # of audio: at most so much is embedded again after an interruption
 SHARD_SOURCES = 1000  # files, where they are tiny
+CLOCK_STEP = 2_000_000_000  # nanoseconds: what FAT counts by; others count by milliseconds or less
 BLOCK_SECONDS = 30.0  # decoded at a time
 
 _log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class _Task:
     """A window of a source, with what is known of the source."""
 
     source: Source
+    mtime_ns: int | None
     sha256: str
     info: audio.AudioInfo
     window: Window
@@ -200,11 +204,12 @@ def _tasks(
         try:
             if source in broken:
                 raise StdSearchError(broken[source])
+            mtime_ns = telling_mtime(source)
             sha256 = checksum(source)
             info = audio.probe(source.file)
             blocks = audio.blocks(source.file, seconds=BLOCK_SECONDS)
             for window in windows(blocks, round(frame_seconds * audio.SAMPLE_RATE), longest=settings.longest):
-                yield _Task(source, sha256, info, window)
+                yield _Task(source, mtime_ns, sha256, info, window)
                 n_windows += 1
                 seconds += (window.last - window.first) * frame_seconds
         except StdSearchError as error:
@@ -213,6 +218,15 @@ def _tasks(
             complaints.append(str(error))
         if seconds >= SHARD_SECONDS:
             return
+
+
+def telling_mtime(source: Source) -> int | None:
+    """When a source was last changed, if that will tell whether it has changed since now, just before it is read.
+
+    None for a time that is too near, or to come: a file system that counts time in steps could give the same to
+    another content. git calls such files racy.
+    """
+    return source.mtime_ns if time.time_ns() - source.mtime_ns > CLOCK_STEP else None
 
 
 def shard_stem(number: int) -> str:
@@ -225,9 +239,11 @@ def shard_stem(number: int) -> str:
 
 
 def checksum(source: Source) -> str:
-    """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be written."""
+    """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be stored."""
     try:
         source.path.encode()
+        if re.search(CONTROLS, str(source.file)):
+            raise StdSearchError(f"{source.path!a}: has a name with control characters; rename it")
         with source.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -251,6 +267,7 @@ def _recording(task: _Task, recording_id: int, shard: str, first_segment: int, n
         shard=shard,
         first_segment=first_segment,
         n_segments=next_segment - first_segment,
+        mtime_ns=task.mtime_ns,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from indexer.shards import checksum
+from indexer.shards import checksum, telling_mtime
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.errors import StdSearchError
@@ -18,25 +18,33 @@ class Changes:
     fresh: tuple[Source, ...]
 
 
-def find_changes(archive: ArchiveReader, sources: Sequence[Source], threads: int) -> Changes:
-    """Compare sources with an archive's recordings by name, size and, where these are equal, checksum."""
+def find_changes(archive: ArchiveReader, sources: Sequence[Source], threads: int, *, by_checksum: bool) -> Changes:
+    """Compare sources with an archive's recordings by name, size and checksum.
+
+    Unless by_checksum, a file is not read for its checksum if it was last changed when the recording's file was.
+    """
     known = {recording.path: recording for recording in archive.recordings.values()}
 
-    def unchanged(source: Source) -> bool:
+    def unchanged(source: Source) -> Recording | None:
+        """The source's recording, if that is what it still is."""
         recording = known.get(source.path)
         if recording is None or recording.bytes != source.bytes:
-            return False
-        try:
-            return checksum(source) == recording.sha256
-        except StdSearchError:  # indexing it will say so
-            return False
+            return None
+        mtime_ns = recording.mtime_ns
+        if by_checksum or mtime_ns != source.mtime_ns:
+            mtime_ns = telling_mtime(source)
+            try:
+                if checksum(source) != recording.sha256:
+                    return None
+            except StdSearchError:  # indexing it will say so
+                return None
+        return replace(recording, source=str(source.file), mtime_ns=mtime_ns)
 
     with ThreadPoolExecutor(threads) as pool:
-        same = dict(zip((source.path for source in sources), pool.map(unchanged, sources), strict=True))
-    file_of = {source.path: str(source.file) for source in sources}
+        found = {
+            source.path: recording for source, recording in zip(sources, pool.map(unchanged, sources), strict=True)
+        }
     return Changes(
-        kept=tuple(
-            replace(recording, source=file_of[path]) for path, recording in known.items() if same.get(path, False)
-        ),
-        fresh=tuple(source for source in sources if not same[source.path]),
+        kept=tuple(recording for path in known if (recording := found.get(path)) is not None),
+        fresh=tuple(source for source in sources if found[source.path] is None),
     )

@@ -17,6 +17,7 @@ from stdsearch.archive.parts import replace_file
 from stdsearch.errors import StdSearchError
 
 NOTE = "writer.json"
+FOLDERS = ("segments", "frames", "journal", "past")  # in which a writer makes and removes files
 
 
 @contextmanager
@@ -30,6 +31,9 @@ def sole_writer(archive: Path) -> Iterator[None]:
         descriptor = os.open(archive, os.O_RDONLY)
         try:
             _lock(archive, descriptor)
+            for folder in FOLDERS:
+                if (archive / folder).is_symlink():
+                    raise StdSearchError(f"{archive / folder}: is a link; an archive is written only where it lies")
             writer = {"process": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%F %T}"}
             replace_file(archive / NOTE, json.dumps(writer).encode())
             try:

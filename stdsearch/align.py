@@ -53,6 +53,8 @@ def align_phones(
             if best[t, n - 1] > score[i]:
                 score[i] = best[t, n - 1]
                 end = t
+        if score[i] == -np.inf:  # scores that are no numbers: there is no path to go back
+            continue
         t = end
         ends[i, n - 1] = end + 1
         for k in range(n - 1, -1, -1):

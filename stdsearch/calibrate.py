@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 
 BETA = 999.9  # NIST: C/V (1 / P_term - 1) with C/V = 0.1, P_term = 1e-4
 CONTEXT = ("odds", "behind", "rank", "ahead")
@@ -28,6 +28,8 @@ class Logistic:
 
     def log_odds(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Log odds (n,) of features by name, each (n,)."""
+        if missing := [name for name in self.features if name not in features]:
+            raise StdSearchError(f"the model's calibration asks for {in_a_line(missing[0])!r}; calibrate it again")
         x = np.stack([features[name] for name in self.features], axis=1)
         return self.bias + (x - np.array(self.centre)) / np.array(self.spread) @ np.array(self.weights)
 
@@ -95,8 +97,8 @@ def from_json(text: str) -> dict[str, Calibration]:
             mode: Calibration(*(_logistic(parts[part]) for part in ("own", "context")))
             for mode, parts in json.loads(text).items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StdSearchError(f"the model's calibration is damaged ({error}); calibrate it again") from None
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise StdSearchError(f"the model's calibration is damaged ({in_a_line(error)}); calibrate it again") from None
 
 
 def carried_by(metadata: Mapping[str, str]) -> dict[str, Calibration]:
@@ -109,7 +111,10 @@ def _logistic(values: Mapping) -> Logistic:
     names = tuple(map(str, values["features"]))
     if not len(names) == len(centre) == len(spread) == len(weights):
         raise ValueError("columns of different lengths")
-    return Logistic(names, centre, spread, weights, float(values["bias"]))
+    bias = float(values["bias"])
+    if not names or not np.isfinite([*centre, *spread, *weights, bias]).all() or 0 in spread:
+        raise ValueError("numbers by which nothing can be weighed")
+    return Logistic(names, centre, spread, weights, bias)
 
 
 _AS_THEY_ARE = Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0)

@@ -1,4 +1,6 @@
-"""The one error a user can mend."""
+"""The one error a user can mend, and what may stand in its message."""
+
+CONTROLS = r"[\x00-\x1f\x7f-\x9f]"  # as a regular expression: characters that steer terminals; no stored name has them
 
 
 class StdSearchError(Exception):
@@ -7,3 +9,13 @@ class StdSearchError(Exception):
     The message is one line: it names the file (and line) first, says what is wrong,
     then what to do. The command line prints it and exits with code 1; a bug keeps its traceback.
     """
+
+
+def in_a_line(text: object, *, longest: int = 200) -> str:
+    r"""What a stranger's file or a library says, as part of a message: one line, cut, without control characters.
+
+    >>> in_a_line("two\nlines\x1b[2J")
+    'two lines?[2J'
+    """
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(str(text).split()))
+    return line if len(line) <= longest else line[: longest - 3] + "..."

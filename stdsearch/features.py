@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stdsearch.audio import SAMPLE_RATE
 
 FLOOR = 1e-6  # power; about 80 dB below the peaks of speech at full scale
+SHORTEST_HOP = 0.001  # seconds: what bounds the number of frames
 MEL_SCALE = 1 / 3  # brings log-mel, less its mean, to about unit variance
 
 
@@ -56,18 +57,21 @@ class LogMel(nn.Module):
         super().__init__()
         self.settings = settings or MelSettings()
         s = self.settings
-        self.mel = _transforms().MelSpectrogram(
-            sample_rate=SAMPLE_RATE,
-            n_fft=s.n_fft,
-            win_length=round(s.window * SAMPLE_RATE),
-            hop_length=round(s.hop * SAMPLE_RATE),
-            f_min=s.f_min,
-            f_max=s.f_max,
-            n_mels=s.n_mels,
-            norm=s.norm,
-            mel_scale="slaney" if s.norm == "slaney" else "htk",
-            pad_mode="constant",
-        )
+        if not 0 < s.hop <= s.window <= s.n_fft / SAMPLE_RATE or s.hop < SHORTEST_HOP:
+            raise ValueError(f"a hop of {s.hop} s, a window of {s.window} s and an n_fft of {s.n_fft} do not fit")
+        with torch.device("cpu"):  # what follows from the settings is there wherever the weights are
+            self.mel = _transforms().MelSpectrogram(
+                sample_rate=SAMPLE_RATE,
+                n_fft=s.n_fft,
+                win_length=round(s.window * SAMPLE_RATE),
+                hop_length=round(s.hop * SAMPLE_RATE),
+                f_min=s.f_min,
+                f_max=s.f_max,
+                n_mels=s.n_mels,
+                norm=s.norm,
+                mel_scale="slaney" if s.norm == "slaney" else "htk",
+                pad_mode="constant",
+            )
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(..., n) samples -> (..., T, n_mels)."""

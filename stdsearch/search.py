@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, carried_by, decide
 from stdsearch.encoder import Encoder, load_encoder
 from stdsearch.enrol import enrol
@@ -68,6 +69,11 @@ class Archive:
             raise StdSearchError(
                 f"{reader.encoder_path}: is encoder {encoder.fingerprint}, but the archive was made by "
                 f"{reader.encoder_fingerprint}; restore the encoder or index again"
+            )
+        shape, made = encoder.settings, reader.manifest.encoder
+        if (shape.dim, shape.frame_width, shape.frame_seconds) != (made.dim, made.frame_width, made.frame_seconds):
+            raise StdSearchError(
+                f"{reader.path / FILE_NAME}: does not tell the shape of its encoder; restore it or index again"
             )
         if verifier and verifier.encoder_fingerprint != encoder.fingerprint:
             raise StdSearchError(
@@ -157,6 +163,8 @@ class Archive:
             return []
         calibration = self.calibrations.get(query.mode, self.uncalibrated)
         odds = calibration.own_odds(features)
+        sound = np.isfinite(odds)  # which only an encoder or frames that are damaged let them not be
+        places, odds = places.take(sound), odds[sound]
         kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
         places, score = places.take(kept), calibration.probability(odds[kept])
         decisions = decide(score, self.reader.total_seconds, beta)

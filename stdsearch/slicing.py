@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LONGEST_SLICE = 30.0  # seconds: half of what is embedded at a time
+MOST_LENGTHS = 50
 ROUNDING = 1e-6  # frames: 0.28 s is seven of 0.04 s, whatever floating point says
 
 
@@ -25,6 +27,11 @@ class SlicingSettings:
     n_lengths: int = 9  # a ratio of 1.3 from one to the next
     hop: float = 0.2
     speech_only: bool = True
+
+    def __post_init__(self) -> None:
+        right = 0 < self.shortest <= self.longest and 2 <= self.n_lengths <= MOST_LENGTHS and 0 < self.hop <= 1
+        if not right or self.longest > LONGEST_SLICE:
+            raise ValueError(f"no slices can be cut by {self}")
 
     def grid(self, frame_seconds: float) -> list[tuple[int, int]]:
         """Length and hop of each kind of slice, in frames, shortest first.

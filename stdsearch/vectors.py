@@ -7,6 +7,9 @@ and 96 % of the best 3000; an eighth finds 98 % and 85 %. Embeddings are L2-norm
 """
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +20,7 @@ import numpy as np
 from stdsearch.errors import StdSearchError
 
 EXACT_BELOW = 200_000  # vectors: 5-7 ms for a query of 128 dimensions on one core; an IVF search takes 2 ms
+_READING = threading.Lock()  # the limits of `_bounded` are those of the process
 TRAINING_VECTORS_PER_LIST = 40  # faiss warns below 39; 64 take 1.6 times as long and find 0.1 % more
 
 
@@ -69,6 +73,35 @@ class VectorIndex(Protocol):
         """
 
 
+@contextmanager
+def _bounded(n_bytes: int) -> Iterator[None]:
+    """Inside, faiss believes no size that a file of so many bytes cannot have; by itself it allows a terabyte."""
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # before 1.14.2, as builds for GPUs still are
+        yield
+        return
+    with _READING:
+        before = faiss.get_deserialization_loop_limit(), faiss.get_deserialization_vector_byte_limit()
+        faiss.set_deserialization_loop_limit(n_bytes)
+        faiss.set_deserialization_vector_byte_limit(n_bytes)
+        try:
+            yield
+        finally:
+            faiss.set_deserialization_loop_limit(before[0])
+            faiss.set_deserialization_vector_byte_limit(before[1])
+
+
+def _is_ours(index: Any) -> bool:
+    """Whether an index is of the kinds that `empty` makes: a file could hold any of some fifty, nested as it likes."""
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        return False
+    if isinstance(index, faiss.IndexIDMap2):
+        return type(faiss.downcast_index(index.index)) is faiss.IndexFlatIP and index.id_map.size() == index.ntotal
+    return (
+        type(index) is faiss.IndexIVFScalarQuantizer
+        and type(faiss.downcast_index(index.quantizer)) is faiss.IndexFlatIP
+    )
+
+
 class FaissIndex:
     """A VectorIndex by FAISS."""
 
@@ -91,11 +124,16 @@ class FaissIndex:
         Raises StdSearchError if the file is none of `dim`.
         """
         try:
-            index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-        except RuntimeError as error:
+            with _bounded(path.stat().st_size):
+                index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except (RuntimeError, MemoryError, OSError) as error:
             raise StdSearchError(f"{path}: no vector index that this faiss reads; restore it or index again") from error
         if index.d != dim:
             raise StdSearchError(f"{path}: has vectors of {index.d} dimensions, not {dim}; restore it or index again")
+        if not _is_ours(index):
+            raise StdSearchError(f"{path}: is no vector index of an archive; restore it or index again")
+        if isinstance(index, faiss.IndexIVF):
+            index.nprobe = min(max(index.nprobe, 1), index.nlist)
         return cls(index)
 
     def save(self, path: Path) -> None:

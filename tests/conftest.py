@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,10 @@ def any_encoder(request: pytest.FixtureRequest) -> Encoder:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a recording of so many seconds below tmp_path / "audio": noise that comes and goes like syllables."""
+    """Writes a recording of so many seconds below tmp_path / "audio": noise that comes and goes like syllables.
+
+    It was last changed long ago, at a time that follows from what it holds.
+    """
 
     def write(name: str, seconds: float, *, seed: int = 0) -> Path:
         path = tmp_path / "audio" / name
@@ -63,6 +67,7 @@ def record(tmp_path: Path) -> Callable[..., Path]:
         n = round(seconds * SAMPLE_RATE)
         noise = np.random.default_rng(seed).normal(size=n)
         write_wav(path, 0.1 * noise * np.sin(np.arange(n) * 8 / SAMPLE_RATE) ** 2)
+        os.utime(path, (0, 1_600_000_000 + 1000 * seed + seconds))
         return path
 
     return write

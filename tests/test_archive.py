@@ -1,9 +1,11 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
-from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
+from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds, load_manifest
 from stdsearch.archive.parts import Part, replace_file, seal
 from stdsearch.archive.segments import ROW_GROUP, SPAN, SegmentReader, SegmentWriter, write_spans
 from stdsearch.errors import StdSearchError
@@ -166,7 +168,6 @@ def test_nearest_in_no_recording_finds_nothing(archive: ArchiveReader) -> None:
         (0, 1, -1.0, 99.0, 0, 50),  # clipped to the recording
         (1, 2, 1.9, 4.1, 47, 103),  # over three blocks
         (1, 1, 2.0, 4.0, 50, 100),  # just a block
-        (0, 1, 5.0, 6.0, 0, 0),  # behind the end
     ],
 )
 def test_frames_cover_a_span(
@@ -176,8 +177,12 @@ def test_frames_cover_a_span(
     expected = HIDDEN[recording, channel][first:last]
     assert frames.hidden.shape == expected.shape
     np.testing.assert_allclose(frames.hidden, expected, atol=np.ptp(HIDDEN[recording, channel]) / 255 / 2 + 1e-6)
-    if last > first:
-        assert offset == pytest.approx(first * FRAME_SECONDS)
+    assert offset == pytest.approx(first * FRAME_SECONDS)
+
+
+def test_frames_that_should_be_there_are_missed(archive: ArchiveReader) -> None:
+    with pytest.raises(StdSearchError, match=r"00000\.arrow: is damaged \(it has no frames of channel 1 .* at 5 s"):
+        archive.frames(0, 1, 5.0, 6.0)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -284,7 +289,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("format", to=True), "format is not what it must be"),
         (change("parts", "spans", 0, "name", to="../../etc/passwd"), "is no name of a part"),
         (change("parts", "spans", 0, "name", to="/etc/passwd"), "is no name of a part"),
-        (change("parts", "spans", 0, "bytes", to=-1), "bytes is negative"),
+        (change("parts", "spans", 0, "bytes", to=-1), "bytes is no count"),
         (change("parts", "spans", 0, "sha256", to="x"), "checksum of spans.npy is not valid"),
         (change("parts", "spans", to=[]), "not one part each"),
         (change("parts", "frames", to=[]), "differ in their number"),
@@ -296,6 +301,17 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("counts", "seconds", to=float("nan")), "seconds is no duration"),
         (change("encoder", to=None), "encoder is not what it must be"),
         (change("settings", to=[]), "settings is not what it must be"),
+        (change("settings", to={}), "settings.slicing is not what it must be"),
+        (change("settings", "slicing", "longest", to=1e9), "no length of a slice"),
+        (change("settings", "slicing", "longest", to=10**400), "longest is no duration"),
+        (change("settings", "slicing", "shortest", to=[[]]), "settings.shortest is not what it must be"),
+        (change("settings", "slicing", "\x1b[2J", to=1), "the name of a setting is no name"),
+        (change("encoder", "name", to="\x1b[2J"), "encoder.name is no name"),
+        (change("encoder", "dim", to=10**9), "no encoder has such embeddings"),
+        (change("encoder", "frame_seconds", to=0), "no encoder has such embeddings"),
+        (change("counts", "recordings", to=10**30), "recordings is no count"),
+        (change("parts", "spans", 0, "name", to="catalog.parquet"), "a file is two parts"),
+        (change("parts", "spans", 0, "name", to="x\n" * 999), "is no name of a part"),
     ],
 )
 def test_a_manifest_is_checked_before_it_is_believed(
@@ -308,6 +324,125 @@ def test_a_manifest_is_checked_before_it_is_believed(
     with pytest.raises(StdSearchError, match=complaint) as caught:
         open_archive(path.parent)
     assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("name", ["archive.json", "catalog.parquet", "vectors.ivf", "frames/00000.arrow"])
+def test_what_never_ends_is_no_part(tmp_path: Path, name: str) -> None:
+    """A pipe would keep who opens it waiting."""
+    path = make_archive(tmp_path / "archive")
+    (path / name).unlink()
+    os.mkfifo(path / name)
+    with pytest.raises(StdSearchError, match=r"is damaged \(it is no file\)|holds no archive\.json"):
+        open_archive(path)
+
+
+def test_a_manifest_without_end_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "archive.json").touch()
+    os.truncate(tmp_path / "archive.json", 1 << 33)
+    with pytest.raises(StdSearchError, match="has more than"):
+        open_archive(tmp_path)
+
+
+def recorded(**changes: Any) -> Callable[[Path], object]:
+    """Writes a catalog of which the first recording is another."""
+
+    def write(path: Path) -> None:
+        catalog = path / "catalog.parquet"
+        table = pa.parquet.read_table(catalog)
+        for name, value in changes.items():
+            column = pa.array([value, *table[name].to_pylist()[1:]], table.schema.field(name).type)
+            table = table.set_column(table.column_names.index(name), name, column)
+        pa.parquet.write_table(table, catalog)
+
+    return write
+
+
+def spanned(**changes: Any) -> Callable[[Path], object]:
+    """Writes spans of which the first is another."""
+
+    def write(path: Path) -> None:
+        spans = np.load(path / "spans.npy")
+        for name, value in changes.items():
+            spans[name][0] = value
+        np.save(path / "spans.npy", spans)
+
+    return write
+
+
+def framed(low: float) -> Callable[[Path], object]:
+    """Writes frames of one block, whose values begin there."""
+
+    def write(path: Path) -> None:
+        with FrameWriter(path / "frames/00000.arrow", WIDTH) as frames:
+            frames.write(0, 1, 0, replace(quantise(HIDDEN[0, 1]), low=np.full(WIDTH, low, np.float32)))
+
+    return write
+
+
+def indexed(
+    kind: str, first: int = 0, dim: int = DIM, metric: int = faiss.METRIC_INNER_PRODUCT
+) -> Callable[[Path], object]:
+    """Writes a vector index of any kind that faiss knows."""
+
+    def write(path: Path) -> None:
+        index = faiss.index_factory(dim, kind, metric)
+        vectors = np.zeros((300, dim), np.float32)
+        index.train(vectors)
+        if "IDMap" in kind:
+            index.add_with_ids(vectors, np.arange(first, first + len(vectors)))
+        else:
+            index.add(vectors)
+        faiss.write_index(index, str(path / "vectors.ivf"))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("spoil", "use", "complaint"),
+    [
+        (recorded(path="../../x.wav"), "recordings", "names that no file below a folder has"),
+        (recorded(path="a\x1b[2Jb.wav"), "recordings", "names that no file below a folder has"),
+        (recorded(first_segment=-1), "recordings", "segments with ids beyond"),
+        (recorded(n_segments=2**62), "recordings", "segments with ids beyond"),
+        (recorded(duration=float("nan")), "recordings", "without channels or duration"),
+        (recorded(sha256=None), "recordings", "it lacks values"),
+        (recorded(recording_id=1), "recordings", "two recordings of one id"),
+        (recorded(recording_id=2**31 - 1), "recordings", "ids beyond 3"),
+        (spanned(recording_id=99), "segments", "segments that no recording has"),
+        (spanned(channel=-1), "segments", "segments that no recording has"),
+        (spanned(tbeg=float("nan")), "segments", "segments that no recording has"),
+        (spanned(dur=float("inf")), "segments", "segments that no recording has"),
+        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING), SPAN)[:-1]), "segments", "a row for each"),
+        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "another kind of array"),
+        (framed(float("nan")), "frames", "frames that no encoder makes"),
+        (framed(1e30), "frames", "frames that no encoder makes"),
+        (indexed("IDMap2,Flat", first=10**6), "nearest", "vectors of segments that are not there"),
+        (indexed("IDMap2,Flat", dim=4), "nearest", "vectors of 4 dimensions"),
+        (indexed("IDMap2,Flat", metric=faiss.METRIC_L2), "nearest", "is no vector index of an archive"),
+        (indexed("IDMap2,HNSW8"), "nearest", "is no vector index of an archive"),
+        (indexed("HNSW8"), "nearest", "is no vector index of an archive"),
+    ],
+)
+def test_what_parts_hold_is_checked_before_it_is_believed(
+    tmp_path: Path, spoil: Callable[[Path], object], use: str, complaint: str
+) -> None:
+    """Also where archive.json says that all is as it should be."""
+    path = make_archive(tmp_path / "archive")
+    spoil(path)
+    manifest = load_manifest(path)
+    parts = {role: tuple(seal(path, part.name) for part in listed) for role, listed in manifest.parts.items()}
+    replace(manifest, parts=parts).save(path)
+    archive = open_archive(path)
+    uses: dict[str, Callable[[], object]] = {
+        "recordings": lambda: archive.recordings,
+        "segments": lambda: archive.segments(np.array([0])),
+        "frames": lambda: archive.frames(0, 1, 0, 1),
+        "nearest": lambda: archive.nearest(EMBEDDING[:1], 5),
+    }
+    with pytest.raises(StdSearchError, match=complaint):
+        uses[use]()
 
 
 def test_an_archive_of_the_first_format_is_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stdsearch.errors import StdSearchError
-from stdsearch.slicing import SlicingSettings
+from stdsearch.slicing import LONGEST_SLICE, MOST_LENGTHS, SlicingSettings
 
 if TYPE_CHECKING:
     from indexer.build import Report
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SOME_FAILED, INTERRUPTED = 3, 130  # exit codes
 SLICING = SlicingSettings()
-LONGEST_SLICE = 30.0  # seconds: half the core of a window
 
 
 @click.command()
@@ -34,6 +33,9 @@ LONGEST_SLICE = 30.0  # seconds: half the core of a window
 )
 @click.option("--encoder", metavar="MODEL", type=click.Path(path_type=Path), help="An encoder of your own.")
 @click.option("--update", is_flag=True, help="Make the archive hold what PATH... holds now, and nothing else.")
+@click.option(
+    "--checksum", is_flag=True, help="With --update: read every file, though size and time of change are as they were."
+)
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @click.option("--speech-only/--all", default=True, help="Pass over what is no speech [default], or over nothing.")
 @click.option(
@@ -47,7 +49,7 @@ LONGEST_SLICE = 30.0  # seconds: half the core of a window
 @click.option(
     "--lengths",
     metavar="N",
-    type=click.IntRange(2, 50),
+    type=click.IntRange(2, MOST_LENGTHS),
     default=SLICING.n_lengths,
     show_default=True,
     help=f"How many lengths of slices there are, from {SLICING.shortest:g} s to the longest.",
@@ -71,12 +73,14 @@ def index(
     lengths: int,
     hop: float,
     update: bool,
+    checksum: bool,
 ) -> None:
     """Index the recordings among and below PATH... into a new archive.
 
     With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
-    is as it was, by name and checksum, stays. Encoder and slices are the archive's. Without --metadata, recordings keep
-    the columns that they have.
+    is as it was stays. A file of the same name and size that was last changed when it was is taken for unchanged, and
+    so is one of the same checksum. Encoder and slices are the archive's. Without --metadata, recordings keep the
+    columns that they have.
 
     An encoder of cut segments, as of the recipes jmcl and adml, runs over each slice by itself, so that its time goes
     with the number of slices and their length: --lengths 5 --hop 0.4 takes about a quarter, and finds less.
@@ -93,6 +97,8 @@ def index(
     from stdsearch.encoder.storage import default_encoder_path
     from stdsearch.threads import available_cores
 
+    if checksum and not update:
+        raise click.UsageError("--checksum is for --update; a new archive reads every file anyway")
     settings = SlicingSettings(longest=longest, n_lengths=lengths, hop=hop, speech_only=speech_only)
     is_there = update and (out / FILE_NAME).exists()
     if is_there:
@@ -113,7 +119,7 @@ def index(
         try:
             if is_there:
                 archive.release()
-                report = update_archive(sources, out, model, **common)
+                report = update_archive(sources, out, model, by_checksum=checksum, **common)
             else:
                 report = build_archive(sources, out, model, encoder_file=encoder_file, settings=settings, **common)
         except KeyboardInterrupt:

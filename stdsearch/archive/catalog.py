@@ -7,15 +7,18 @@ opens in any version of DuckDB, is never locked, and cannot carry a view that re
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stdsearch.archive.manifest import Counts, NextIds
 from stdsearch.archive.parts import damaged
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import CONTROLS, StdSearchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,9 @@ class Recording:
     """What the catalog knows of a recording.
 
     path is the recording's name, unique in the archive: its path below the folder that was indexed. source is where
-    the file was. duration is in seconds; bytes and sha256 are the file's. shard is the stem of its segments and frames
-    files; its segments have the ids from first_segment on.
+    the file was. duration is in seconds; bytes, sha256 and mtime_ns are the file's. shard is the stem of its segments
+    and frames files; its segments have the ids from first_segment on. mtime_ns, in nanoseconds since 1970, is None
+    where it does not tell one state of the file from the next.
     """
 
     recording_id: int
@@ -38,6 +42,7 @@ class Recording:
     shard: str
     first_segment: int
     n_segments: int
+    mtime_ns: int | None = None
 
 
 COLUMNS = pa.schema(
@@ -53,8 +58,14 @@ COLUMNS = pa.schema(
         ("shard", pa.string()),
         ("first_segment", pa.int64()),
         ("n_segments", pa.int64()),
+        ("mtime_ns", pa.int64()),
     ]
 )
+OPTIONAL = "mtime_ns"  # which catalogs have that were made since there is --checksum
+
+
+SLACK = 1e-3  # seconds: what sums of durations may differ by
+_ODD = rf"^$|(^|/)\.\.(/|$)|{CONTROLS}"
 
 
 def write_catalog(path: Path, recordings: Sequence[Recording], metadata: pa.Table | None = None) -> None:
@@ -68,16 +79,38 @@ def write_catalog(path: Path, recordings: Sequence[Recording], metadata: pa.Tabl
 
 
 class Catalog:
-    """The recordings of an archive, and the ids of those that fulfil a condition."""
+    """The recordings of an archive, and the ids of those that fulfil a condition.
 
-    def __init__(self, path: Path) -> None:
+    Raises StdSearchError if the file is no catalog of so many recordings and ids.
+    """
+
+    def __init__(self, path: Path, counts: Counts, next_ids: NextIds) -> None:
         self.path = path
         try:
-            self._table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+            with pq.ParquetFile(path) as file:
+                n_rows = file.metadata.num_rows
+                # each row has checksum and name of its own, so that many rows need many bytes
+                if n_rows != counts.recordings or n_rows > path.stat().st_size:
+                    raise ValueError(f"it has {n_rows} recordings, not {counts.recordings}")
+                schema = file.schema_arrow
+                has_all = OPTIONAL in schema.names
+                own = COLUMNS if has_all else pa.schema([field for field in COLUMNS if field.name != OPTIONAL])
+                if not own.equals(pa.schema(list(schema)[: len(own)])):
+                    raise ValueError("its columns are not a catalog's")
+                if len({name.lower() for name in schema.names}) < len(schema.names) or _looks_odd(
+                    pa.array(schema.names)
+                ):
+                    raise ValueError("its columns have names that cannot be")
+                table = file.read()
+                at = COLUMNS.get_field_index(OPTIONAL)
+                self._table = (
+                    table if has_all else table.add_column(at, COLUMNS.field(at), pa.nulls(n_rows, pa.int64()))
+                )
+            self._table.validate(full=True)
+            if complaint := _complaint(self._table, counts, next_ids):
+                raise ValueError(complaint)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
-        if not COLUMNS.equals(pa.schema(list(self._table.schema)[: len(COLUMNS)])):
-            raise damaged(path, "its columns are not a catalog's")
 
     @property
     def columns(self) -> list[str]:
@@ -117,14 +150,54 @@ class Catalog:
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory whose one table, recordings, is the catalog; `lock` it before strangers' SQL."""
         connection = duckdb.connect(":memory:", config={"threads": 1, "temp_directory": ""})
-        connection.register("catalog", self._table)
-        connection.execute("CREATE TABLE recordings AS SELECT * FROM catalog")
-        connection.unregister("catalog")
+        try:
+            connection.register("catalog", self._table)
+            connection.execute("CREATE TABLE recordings AS SELECT * FROM catalog")
+            connection.unregister("catalog")
+        except duckdb.Error as error:  # a column of a type that DuckDB does not know
+            connection.close()
+            raise damaged(self.path, reason_of(error)) from error
         return connection
 
     def _no_condition(self, condition: str, reason: str) -> StdSearchError:
         shown = " ".join(condition.split())
         return StdSearchError(f"where {shown!r}: {reason}; the columns are {', '.join(self.columns)}")
+
+
+def _complaint(table: pa.Table, counts: Counts, next_ids: NextIds) -> str | None:
+    """What contradicts itself, or the counts, in a table with a catalog's columns; None if nothing does."""
+    if any(table[name].null_count for name in COLUMNS.names if name != OPTIONAL):
+        return "it lacks values"
+    ids, channels, first, n_segments, seconds = (
+        table[name].to_numpy() for name in ("recording_id", "channels", "first_segment", "n_segments", "duration")
+    )
+    if not ((ids >= 0) & (ids < next_ids.recording)).all():
+        return f"it has recordings with ids beyond {next_ids.recording}"
+    if len(np.unique(ids)) < len(ids):
+        return "it has two recordings of one id"
+    if not ((first >= 0) & (n_segments >= 0) & (first <= next_ids.segment - n_segments)).all():
+        return f"it has segments with ids beyond {next_ids.segment}"
+    if not ((channels >= 1) & (seconds >= 0)).all():  # which nan is not
+        return "it has recordings without channels or duration"
+    if channels.sum(dtype=np.int64) != counts.channels:
+        return f"its recordings have {channels.sum(dtype=np.int64)} channels, not {counts.channels}"
+    if (total := sum(n_segments.tolist())) != counts.segments:
+        return f"its recordings have {total} segments, not {counts.segments}"
+    if not abs((lasting := sum(seconds.tolist())) - counts.seconds) <= SLACK:
+        return f"its recordings last {lasting} s, not {counts.seconds} s"
+    spans = sorted((a, a + n) for a, n in zip(first.tolist(), n_segments.tolist(), strict=True) if n)
+    if any(one[1] > other[0] for one, other in pairwise(spans)):
+        return "segments belong to two recordings"
+    if len(pc.unique(table["path"])) < len(table):
+        return "it has two recordings of one path"
+    if _looks_odd(table["path"]) or _looks_odd(table["source"]):
+        return "it has recordings with names that no file below a folder has"
+    return None
+
+
+def _looks_odd(names: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether a name is empty, reaches out of its folder, or has control characters."""
+    return bool(pc.any(pc.match_substring_regex(names, _ODD)).as_py())
 
 
 def lock(connection: "duckdb.DuckDBPyConnection") -> None:

@@ -20,6 +20,8 @@ from stdsearch.archive.parts import damaged
 
 BATCH_BYTES = 4 << 20  # codes held before a record batch is written
 
+LARGEST = 1e6  # of a frame's values: log-mel, normalised vectors and attention logits stay far below
+
 _LEVELS = 255
 
 
@@ -53,17 +55,7 @@ class FrameWriter:
 
     def __init__(self, path: Path, width: int) -> None:
         self._width = width
-        self._schema = pa.schema(
-            [
-                ("recording_id", pa.int32()),
-                ("channel", pa.int16()),
-                ("first_frame", pa.int32()),
-                ("n_frames", pa.int32()),
-                ("low", pa.list_(pa.float32(), width)),
-                ("step", pa.list_(pa.float32(), width)),
-                ("codes", pa.large_binary()),
-            ]
-        )
+        self._schema = _schema(width)
         self._writer = pa.ipc.new_file(path, self._schema)
         self._held: list[tuple[int, int, int, QuantisedFrames]] = []
 
@@ -111,14 +103,18 @@ class FrameReader:
         self._rows: dict[tuple[int, int], list[tuple[int, int, pa.RecordBatch, int]]] = {}
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+                if not file.schema.equals(_schema(width)):
+                    raise ValueError(f"its columns are not those of frames of {width} values")
                 batches = [file.get_batch(number) for number in range(file.num_record_batches)]
             for batch in batches:
-                batch.validate()
+                batch.validate(full=True)
+                if any(column.null_count for column in batch.columns):
+                    raise ValueError("it lacks values")
                 names = ("recording_id", "channel", "first_frame", "n_frames")
                 blocks = zip(*(batch[name].to_pylist() for name in names), strict=True)
                 for row, (recording_id, channel, first, n_frames) in enumerate(blocks):
                     self._rows.setdefault((recording_id, channel), []).append((first, n_frames, batch, row))
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
 
     def region(self, recording_id: int, channel: int, first: int, last: int) -> tuple[np.ndarray, int]:
@@ -150,4 +146,20 @@ class FrameReader:
         if len(codes) != n_frames * self._width:
             raise damaged(self.path, f"a block of {n_frames} frames has {len(codes)} codes")
         low, step = (batch[name].values.to_numpy()[row * self._width :][: self._width] for name in ("low", "step"))
+        if not (np.abs(low) + _LEVELS * np.abs(step) < LARGEST).all():  # nor nan
+            raise damaged(self.path, "a block has frames that no encoder makes")
         return QuantisedFrames(codes.reshape(n_frames, self._width), low, step)
+
+
+def _schema(width: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("recording_id", pa.int32()),
+            ("channel", pa.int16()),
+            ("first_frame", pa.int32()),
+            ("n_frames", pa.int32()),
+            ("low", pa.list_(pa.float32(), width)),
+            ("step", pa.list_(pa.float32(), width)),
+            ("codes", pa.large_binary()),
+        ]
+    )

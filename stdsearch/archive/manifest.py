@@ -13,7 +13,6 @@ has neither number nor next_ids, for nothing could be removed.
 import fcntl
 import itertools
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,14 +20,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from stdsearch.archive.parts import Part, replace_file
-from stdsearch.errors import StdSearchError
+from stdsearch.archive.parts import Part, damaged, replace_file
+from stdsearch.errors import StdSearchError, in_a_line
+from stdsearch.slicing import LONGEST_SLICE
 
 FORMAT = 2  # raised when an older stdsearch could no longer read the archive
 OLDEST = 1  # format that is read
 FILE_NAME = "archive.json"
 SINGLE_ROLES = ("catalog", "encoder", "spans", "vectors")
 SHARD_ROLES = ("segments", "frames")
+LARGEST_BYTES = 64 << 20  # of archive.json: some 200,000 shards of half an hour
+LARGEST_COUNT = 1 << 48  # of anything that is counted
+WIDEST = 1 << 16  # values of an embedding or a frame
 
 _T = TypeVar("_T")
 
@@ -107,10 +110,10 @@ def load_manifest(archive: Path) -> Manifest:
     """
     path = archive / FILE_NAME
     try:
-        text = path.read_bytes()
+        with _open(path) as file:
+            return parse_manifest(path, file.read(LARGEST_BYTES + 1))
     except OSError as error:
         raise StdSearchError(_why_no_archive(archive)) from error
-    return parse_manifest(path, text)
 
 
 def hold_manifest(archive: Path) -> tuple[Manifest, BinaryIO]:
@@ -122,18 +125,24 @@ def hold_manifest(archive: Path) -> tuple[Manifest, BinaryIO]:
     path = archive / FILE_NAME
     while True:
         try:
-            file = path.open("rb")
+            file = _open(path)
         except OSError as error:
             raise StdSearchError(_why_no_archive(archive)) from error
         try:
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if _is_still(path, file):  # else it was replaced before the lock was there
-                return parse_manifest(path, file.read()), file
+                return parse_manifest(path, file.read(LARGEST_BYTES + 1)), file
         except BaseException:
             file.close()
             raise
         file.close()
+
+
+def _open(path: Path) -> BinaryIO:
+    if not path.is_file():  # nothing, or a pipe, which would keep who opens it waiting
+        raise FileNotFoundError(path)
+    return path.open("rb")
 
 
 def _is_still(path: Path, file: BinaryIO) -> bool:
@@ -145,13 +154,14 @@ def _is_still(path: Path, file: BinaryIO) -> bool:
 
 def parse_manifest(path: Path, text: bytes) -> Manifest:
     """The manifest that `path` holds as text; raises as `load_manifest`."""
+    if len(text) > LARGEST_BYTES:
+        raise damaged(path, f"it has more than {LARGEST_BYTES} bytes")
     try:
         return _manifest(json.loads(text))
     except _NewerFormatError as error:
-        raise StdSearchError(f"{path}: {error}") from error
+        raise StdSearchError(f"{path}: {in_a_line(error)}") from error
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise StdSearchError(f"{path}: is damaged ({reason}); restore it or index again") from error
+        raise damaged(path, error) from error
 
 
 def _why_no_archive(archive: Path) -> str:
@@ -189,13 +199,13 @@ def _manifest(content: object) -> Manifest:
     manifest = Manifest(
         generation=generation,
         encoder=EncoderFacts(
-            name=_typed(encoder.get("name"), str, "encoder.name"),
-            fingerprint=_typed(encoder.get("fingerprint"), str, "encoder.fingerprint"),
+            name=_plain(encoder.get("name"), "encoder.name"),
+            fingerprint=_plain(encoder.get("fingerprint"), "encoder.fingerprint"),
             dim=_count(encoder, "dim"),
             frame_width=_count(encoder, "frame_width"),
             frame_seconds=_seconds(encoder, "frame_seconds"),
         ),
-        settings=_typed(top.get("settings"), dict, "settings"),
+        settings=_settings(_typed(top.get("settings"), dict, "settings")),
         counts=Counts(
             recordings=_count(counts, "recordings"),
             channels=_count(counts, "channels"),
@@ -215,6 +225,12 @@ def _manifest(content: object) -> Manifest:
         raise ValueError(f"there is not one part each of {', '.join(SINGLE_ROLES)}")
     if len(manifest.parts["segments"]) != len(manifest.parts["frames"]):
         raise ValueError("segments and frames differ in their number of shards")
+    names = [part.name for part in manifest.all_parts()]
+    if len(set(names)) < len(names):
+        raise ValueError("a file is two parts")
+    facts = manifest.encoder
+    if not (0 < facts.dim <= WIDEST and 0 < facts.frame_width <= WIDEST and 1e-3 <= facts.frame_seconds <= 10):
+        raise ValueError("no encoder has such embeddings and frames")
     counted, ids = manifest.counts, manifest.next_ids
     if counted.recordings > ids.recording or counted.segments > ids.segment:
         raise ValueError("there are more recordings or segments than ids")
@@ -232,16 +248,38 @@ def _part(content: object) -> Part:
 
 def _count(fields: dict[str, Any], name: str) -> int:
     value = _typed(fields.get(name), int, name)
-    if value < 0:
-        raise ValueError(f"{name} is negative")
+    if not 0 <= value <= LARGEST_COUNT:
+        raise ValueError(f"{name} is no count")
     return value
+
+
+def _plain(value: object, name: str) -> str:
+    text = _typed(value, str, name)
+    if not text.isprintable() or len(text) > 255:
+        raise ValueError(f"{name} is no name")
+    return text
+
+
+def _settings(groups: dict[str, Any]) -> dict[str, Any]:
+    """Groups of plain values by name; of that of slices what search goes by is checked, the rest by who goes by it."""
+    for name, group in groups.items():
+        for key, value in _typed(group, dict, f"settings.{in_a_line(name)}").items():
+            _plain(name, "the name of settings")
+            _plain(key, "the name of a setting")
+            if isinstance(value, str):
+                _plain(value, f"settings.{key}")
+            elif value is not None and not isinstance(value, bool):
+                _typed(value, (int, float), f"settings.{key}")
+    if not 0 < _seconds(_typed(groups.get("slicing"), dict, "settings.slicing"), "longest") <= LONGEST_SLICE:
+        raise ValueError("settings.slicing.longest is no length of a slice")
+    return groups
 
 
 def _seconds(fields: dict[str, Any], name: str) -> float:
-    value = float(_typed(fields.get(name), (int, float), name))
-    if not 0 <= value < math.inf:
+    value = _typed(fields.get(name), (int, float), name)
+    if not 0 <= value <= LARGEST_COUNT:
         raise ValueError(f"{name} is no duration")
-    return value
+    return float(value)
 
 
 def _typed(value: Any, kind: type[_T] | tuple[type[_T], ...], name: str) -> _T:

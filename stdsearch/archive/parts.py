@@ -7,10 +7,11 @@ predecessor in one step. So whatever is interrupted, what archive.json names is 
 import hashlib
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?\.[a-z0-9]+", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -26,7 +27,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name of a part")
+            raise ValueError(f"{in_a_line(self.name, longest=80)!r} is no name of a part")
         if self.bytes < 0 or not _SHA256.fullmatch(self.sha256):
             raise ValueError(f"the size or checksum of {self.name} is not valid")
 
@@ -34,11 +35,13 @@ class Part:
         """The part's file; raises StdSearchError if it is missing or not as long as it was."""
         path = archive / self.name
         try:
-            n_bytes = path.stat().st_size
+            facts = path.stat()
         except OSError as error:
             raise StdSearchError(f"{path}: a part of the archive is missing; restore it or index again") from error
-        if n_bytes != self.bytes:
-            raise StdSearchError(f"{path}: has {n_bytes} bytes, not {self.bytes}; restore it or index again")
+        if not stat.S_ISREG(facts.st_mode):  # a pipe or a device, which may never end
+            raise damaged(path, "it is no file")
+        if facts.st_size != self.bytes:
+            raise StdSearchError(f"{path}: has {facts.st_size} bytes, not {self.bytes}; restore it or index again")
         return path
 
     def check(self, archive: Path) -> None:
@@ -66,13 +69,14 @@ def seal(archive: Path, name: str) -> Part:
 
 def damaged(path: Path, reason: object) -> StdSearchError:
     """The error for a part that cannot be what was written."""
-    return StdSearchError(f"{path}: is damaged ({' '.join(str(reason).split())}); restore it or index again")
+    return StdSearchError(f"{path}: is damaged ({in_a_line(reason)}); restore it or index again")
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that at any moment the old file or the new one is there, whole."""
     fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
+    fresh.unlink(missing_ok=True)  # which may be a link to what is not ours
+    with fresh.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

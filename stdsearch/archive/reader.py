@@ -16,6 +16,8 @@ from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vectors import FaissIndex, VectorIndex
 
+LONGEST_RECORDING = 1e9  # seconds, 30 years
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -119,7 +121,11 @@ class ArchiveReader:
     def segments(self, ids: np.ndarray) -> SegmentTable:
         """Where segments (n,) lie."""
         spans = self._spans[ids]
-        return SegmentTable(spans["recording_id"], spans["channel"], spans["tbeg"], spans["dur"])
+        tbeg, dur, channel = spans["tbeg"], spans["dur"], spans["channel"]
+        known = np.isin(spans["recording_id"], self._recording_ids)
+        if not (known & (channel >= 1) & (tbeg >= 0) & (dur > 0) & (tbeg + dur < LONGEST_RECORDING)).all():
+            raise damaged(self.path / self.manifest.part("spans").name, "it has segments that no recording has")
+        return SegmentTable(spans["recording_id"], channel, tbeg, dur)
 
     def nearest(
         self, queries: np.ndarray, k: int, *, recording_ids: np.ndarray | None = None
@@ -129,7 +135,12 @@ class ArchiveReader:
         With recording_ids only their segments compete, which gives what filtering all segments' ranking afterwards
         would. Where there are fewer than k, ids are -1 and scores -inf.
         """
-        return self._vectors.nearest(queries, k, allowed=self._segments_of(recording_ids))
+        scores, ids = self._vectors.nearest(queries, k, allowed=self._segments_of(recording_ids))
+        if ids.size and ids.max() >= len(self._spans):
+            raise damaged(
+                self.path / self.manifest.part("vectors").name, "it has vectors of segments that are not there"
+            )
+        return scores, ids
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of segments, read from Parquet: some 0.5 ms for each row group touched."""
@@ -151,6 +162,10 @@ class ArchiveReader:
         first, last = int(np.floor(tbeg / seconds + 1e-6)), int(np.ceil(tend / seconds - 1e-6))
         reader = self.frames_file(self.recordings[recording_id].shard)
         hidden, begin = reader.region(recording_id, channel, max(0, first), last)
+        if not len(hidden):
+            raise damaged(
+                reader.path, f"it has no frames of channel {channel} of recording {recording_id} at {tbeg:g} s"
+            )
         return Frames(hidden, seconds), begin * seconds
 
     def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
@@ -164,15 +179,16 @@ class ArchiveReader:
 
     @cached_property
     def _catalog(self) -> Catalog:
-        return Catalog(self.path / self.manifest.part("catalog").name)
+        path = self.path / self.manifest.part("catalog").name
+        return Catalog(path, self.manifest.counts, self.manifest.next_ids)
 
     @cached_property
     def _spans(self) -> np.ndarray:
-        part = self.manifest.part("spans")
-        spans = open_spans(self.path / part.name)
-        if len(spans) != (n_ids := self.manifest.next_ids.segment):
-            raise damaged(self.path / part.name, f"it has {len(spans)} rows for {n_ids} ids of segments")
-        return spans
+        return open_spans(self.path / self.manifest.part("spans").name, self.manifest.next_ids.segment)
+
+    @cached_property
+    def _recording_ids(self) -> np.ndarray:
+        return np.fromiter(self.recordings, np.int64)
 
     @cached_property
     def _vectors(self) -> VectorIndex:

@@ -5,6 +5,7 @@ in seconds, embedding as `dim` float16 in a fixed-size binary. spans.npy holds t
 row = segment_id, so that a look-up is one read from a memory map; it can be made again from the Parquet files.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ import pyarrow.parquet as pq
 from stdsearch.archive.parts import damaged
 
 ROW_GROUP = 8192  # rows: 2 MB of embeddings, which is what reading one of them at random costs
+
+_START = 10  # bytes before the text of a .npy header: a mark, the version, and the text's length in two bytes
 
 SPAN = np.dtype([("recording_id", "<i4"), ("channel", "<i2"), ("tbeg", "<f8"), ("dur", "<f4")])
 
@@ -95,10 +98,19 @@ class SegmentReader:
         try:
             with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
                 self._file = pq.ParquetFile(pa.BufferReader(source.read_buffer()))
-        except (pa.ArrowException, OSError) as error:
+                n_bytes = source.size()
+            schema = self._file.schema_arrow
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
-        if not self._file.schema_arrow.equals(_schema(dim)):
+        if not schema.equals(_schema(dim)):
             raise damaged(path, f"its columns are not those of segments with embeddings of {dim} float16")
+        facts = self._file.metadata
+        groups = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+        whole, rest = divmod(len(self), ROW_GROUP)
+        if groups != [ROW_GROUP] * whole + [rest] * bool(rest):
+            raise damaged(path, "its rows are not grouped as those of segments are")
+        if len(self) * 2 * dim > n_bytes:  # embeddings are stored as they are
+            raise damaged(path, f"it is too short for {len(self)} segments")
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -129,7 +141,9 @@ class SegmentReader:
             first += len(embeddings)
 
     def embeddings_at(self, rows: np.ndarray) -> np.ndarray:
-        """(n, dim) float32 embeddings of some rows of the shard."""
+        """(n, dim) float32 embeddings of some rows of the shard; raises StdSearchError where it has not so many."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise damaged(self.path, "it lacks segments that recordings have")
         taken = np.empty((len(rows), self._dim), np.float32)
         groups = rows // ROW_GROUP
         for group in np.unique(groups):
@@ -145,16 +159,14 @@ class SegmentReader:
     def _read(self, group: int | None, columns: list[str]) -> pa.Table:
         try:
             return self._file.read(columns) if group is None else self._file.read_row_group(group, columns)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(self.path, error) from error
 
 
 def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
     """Gather the small columns of all shards in one .npy file of n_ids rows; rows of ids that no shard has are zero."""
-    header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (n_ids,)}
     with path.open("wb") as file:  # no memory map, which a full disk would end with a signal
-        np.lib.format.write_array_header_1_0(file, header)
-        begin = file.tell()
+        begin = file.write(_header(n_ids))
         for shard in shards:
             if shard.first_id + len(shard) > n_ids:
                 raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
@@ -163,15 +175,32 @@ def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None
         file.truncate(begin + n_ids * SPAN.itemsize)
 
 
-def open_spans(path: Path) -> np.ndarray:
-    """spans.npy as a read-only memory map; raises StdSearchError if it is not one."""
+def open_spans(path: Path, n_ids: int) -> np.ndarray:
+    """spans.npy, which has a row for each of so many ids, as a read-only memory map.
+
+    Raises StdSearchError if it is not one. Its header is compared with what it must be, not evaluated.
+    """
     try:
-        spans = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:
+            start = file.read(_START)
+            header = file.read(int.from_bytes(start[-2:], "little"))
+            n_bytes = path.stat().st_size
+        expected, begin = _header(n_ids), len(start) + len(header)
+        if start[:-2] != expected[: _START - 2] or header.split() != expected[_START:].split():  # but for its padding
+            raise ValueError("it holds another kind of array")
+        if n_bytes != begin + n_ids * SPAN.itemsize:
+            raise ValueError(f"it does not have a row for each of {n_ids} ids of segments")
+        return np.asarray(np.memmap(path, SPAN, "r", begin, (n_ids,))) if n_ids else np.empty(0, SPAN)
+    except (ValueError, OSError) as error:
         raise damaged(path, error) from error
-    if spans.dtype != SPAN or spans.ndim != 1:
-        raise damaged(path, "it holds another kind of array")
-    return np.asarray(spans)
+
+
+def _header(n_ids: int) -> bytes:
+    """What a .npy file of so many spans begins with."""
+    header = io.BytesIO()
+    what = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (n_ids,)}
+    np.lib.format.write_array_header_1_0(header, what)
+    return header.getvalue()
 
 
 def _schema(dim: int) -> pa.Schema:

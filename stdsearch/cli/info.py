@@ -27,7 +27,6 @@ def info(archive: Path, as_json: bool) -> None:
 def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from stdsearch.archive.catalog import Catalog
     from stdsearch.errors import StdSearchError
 
     problems = []
@@ -48,11 +47,17 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
         "bytes": {**sizes, "all": sum(sizes.values())},
         "bytes_per_hour": {role: round(sizes[role] / hours) for role in GROWING} if hours else {},
         "shards": len(manifest.parts["segments"]),
-        "columns": [] if problems else Catalog(archive / manifest.part("catalog").name).columns,
+        "columns": [] if problems else _columns(archive, manifest),
         "encoder": asdict(manifest.encoder),
         "settings": dict(manifest.settings),
         "problems": problems,
     }
+
+
+def _columns(archive: Path, manifest: Any) -> list[str]:
+    from stdsearch.archive.catalog import Catalog
+
+    return Catalog(archive / manifest.part("catalog").name, manifest.counts, manifest.next_ids).columns
 
 
 def _page(facts: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import CONTROLS, StdSearchError
 
 if TYPE_CHECKING:
     from stdsearch.archive.sql import Answer
@@ -60,21 +61,21 @@ def _print_table(answer: "Answer") -> None:
 
     table = Table()
     for name in answer.columns:
-        table.add_column(escape(name), overflow="fold")
+        table.add_column(escape(_field(name)), overflow="fold")
     for row in answer.rows:
-        table.add_row(*(escape("" if value is None else str(value)) for value in row))
+        table.add_row(*(escape(_field(value)) for value in row))
     Console().print(table)
 
 
 def _field(value: object) -> str:
-    r"""A value as a field of TSV: NULL is empty, and what would break the line is escaped.
+    r"""A value as a field of a table: NULL is empty; what would break the line or steer a terminal is escaped.
 
     >>> _field(None), _field(0.5), _field("a\tb")
     ('', '0.5', 'a\\tb')
     """
     if value is None:
         return ""
-    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return re.sub(CONTROLS, lambda control: repr(control[0])[1:-1], str(value).replace("\\", "\\\\"))
 
 
 def _plain(value: Any) -> Any:

@@ -101,6 +101,8 @@ class SERes2Block(nn.Module):
     def __init__(self, settings: ECAPASettings, dilation: int) -> None:
         super().__init__()
         c = settings.channels
+        if c % settings.scale:
+            raise ValueError(f"{c} channels cannot be split into {settings.scale} groups")
         self.width = c // settings.scale
         self.enter = Convolution(c, c)
         self.groups = nn.ModuleList(Convolution(self.width, self.width, 3, dilation) for _ in range(settings.scale - 1))

@@ -10,9 +10,9 @@ from stdsearch.encoder.base import Encoder
 from stdsearch.encoder.bilstm import BiLSTMEncoder, BiLSTMSettings
 from stdsearch.encoder.ecapa import ECAPAEncoder, ECAPASettings
 from stdsearch.encoder.span import EncoderSettings, SpanEncoder
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 from stdsearch.features import MelSettings
-from stdsearch.model_file import read_model, write_model
+from stdsearch.model_file import check_settings, read_model, with_weights, write_model
 
 FORMAT = "stdsearch-encoder-1"
 KINDS: dict[str, tuple[type[Any], type[Any]]] = {  # an encoder's class and its settings
@@ -48,19 +48,17 @@ def load_encoder(path: Path | None = None) -> Encoder:
     weights, header = read_model(path, what="an encoder", version=FORMAT, remedy=remedy)
     if header.get("kind") not in KINDS:
         raise StdSearchError(
-            f"{path}: not an encoder that this version reads (kind {header.get('kind')!r}, wanted {', '.join(KINDS)})"
+            f"{path}: not an encoder that this version reads "
+            f"(kind {in_a_line(header.get('kind'))!r}, wanted {', '.join(KINDS)})"
         )
     try:
-        encoder = build_encoder(header["kind"], json.loads(header["settings"]))
-        missing, unexpected = encoder.load_state_dict(weights, strict=False)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
+        settings = json.loads(header["settings"])
+        encoder = with_weights(lambda: build_encoder(header["kind"], settings), weights)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
+        reason = in_a_line(error)
         raise StdSearchError(f"{path}: settings and weights do not fit ({reason}); export the encoder again") from None
-    missing = [name for name in missing if not name.startswith("log_mel.")]
-    if missing or unexpected:
-        raise StdSearchError(f"{path}: lacks {missing[:1]}, has extra {unexpected[:1]}; export the encoder again")
     encoder.metadata = {key: value for key, value in header.items() if key not in ("format", "kind", "settings")}
-    return encoder.eval()
+    return encoder
 
 
 def build_encoder(kind: str, settings: dict[str, Any]) -> Encoder:
@@ -76,4 +74,7 @@ def settings_from(values: dict[str, Any], kind: str = "span") -> Any:
     """
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     plain["mel"] = MelSettings(**values["mel"])
-    return KINDS[kind][1](**plain)
+    settings = KINDS[kind][1](**plain)
+    check_settings(plain["mel"])
+    check_settings(settings)
+    return settings

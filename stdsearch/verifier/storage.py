@@ -5,8 +5,8 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-from stdsearch.errors import StdSearchError
-from stdsearch.model_file import read_model, write_model
+from stdsearch.errors import StdSearchError, in_a_line
+from stdsearch.model_file import check_settings, read_model, with_weights, write_model
 from stdsearch.verifier.network import Verifier, VerifierSettings
 
 FORMAT = "stdsearch-verifier-1"
@@ -39,10 +39,11 @@ def load_verifier(path: Path | None = None) -> Verifier:
     remedy = "give a .safetensors file exported from a run of `stdsearch train plcl`"
     weights, header = read_model(path, what="a verifier", version=FORMAT, remedy=remedy)
     try:
-        verifier = Verifier(VerifierSettings(**json.loads(header["settings"])), header["encoder"])
-        verifier.load_state_dict(weights)
+        settings = VerifierSettings(**json.loads(header["settings"]))
+        check_settings(settings)
+        verifier = with_weights(lambda: Verifier(settings, header["encoder"]), weights)
     except (KeyError, TypeError, ValueError, AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
+        reason = in_a_line(error) or type(error).__name__
         raise StdSearchError(f"{path}: settings and weights do not fit ({reason}); export the verifier again") from None
     verifier.metadata = {key: value for key, value in header.items() if key not in ("format", "settings", "encoder")}
-    return verifier.eval()
+    return verifier

@@ -73,7 +73,7 @@ def test_weights_of_another_kind_are_refused(saved):
     save_file(
         load_file(saved), saved, metadata={"format": "stdsearch-encoder-1", "kind": "ecapa", "settings": '{"mel": {}}'}
     )
-    with pytest.raises(StdSearchError, match=r"lacks .* has extra"):
+    with pytest.raises(StdSearchError, match=r"lacks phone\.weight"):
         load_encoder(saved)
 
 

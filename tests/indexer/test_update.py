@@ -1,20 +1,27 @@
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import indexer.update
+from indexer import shards
 from indexer.build import Report, update_archive
 from indexer.metadata import Metadata
 from indexer.removal import remove_recordings
-from indexer.sources import find_sources
+from indexer.sources import Source, find_sources
 from stdsearch import vectors
 from stdsearch.archive import open_archive
+from stdsearch.archive.manifest import load_manifest
+from stdsearch.archive.parts import seal
 from stdsearch.encoder import Frames, SpanEncoder
 from stdsearch.errors import StdSearchError
 from tests.indexer.conftest import change, files, hits, named, segments
@@ -70,6 +77,86 @@ def test_what_is_unchanged_is_not_embedded_again(
     change(record, audio)
     update()
     assert sorted(embedded) == [16000, 32000, 48000]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read for their checksums from now on."""
+    seen = list[str]()
+
+    def noted(source: Source) -> str:
+        seen.append(source.path)
+        return shards.checksum(source)
+
+    monkeypatch.setattr(indexer.update, "checksum", noted)
+    return seen
+
+
+def test_a_file_of_the_same_size_and_time_is_not_read(
+    audio: Path, build: Callable[..., Report], update: Callable[..., Report], read: list[str]
+) -> None:
+    build()
+    assert update().unchanged == 4
+    assert read == []
+    os.utime(audio / "2.wav", (0, 0))
+    assert update().unchanged == 4
+    assert read == ["2.wav"]
+    assert update(by_checksum=True).unchanged == 4
+    assert sorted(read[1:]) == ["0.wav", "1.wav", "2.wav", "3.wav"]
+
+
+def test_a_time_that_was_put_back_hides_a_change_but_from_the_checksum(
+    audio: Path, build: Callable[..., Report], update: Callable[..., Report]
+) -> None:
+    build()
+    facts = (audio / "0.wav").stat()
+    (audio / "0.wav").write_bytes((audio / "1.wav").read_bytes())
+    os.utime(audio / "0.wav", ns=(0, facts.st_mtime_ns))
+    assert update().changed == 0
+    assert update(by_checksum=True).changed == 1
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 0.5])
+def test_a_change_in_the_tick_in_which_a_file_was_indexed_is_noticed(
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+) -> None:
+    """Also where clocks differ, and the file comes from the future."""
+    monkeypatch.setattr(shards, "CLOCK_STEP", 1000 * 10**9)  # however slow the machine is
+    then = time.time() - seconds
+    os.utime(audio / "0.wav", (then, then))
+    build()
+    (audio / "0.wav").write_bytes((audio / "1.wav").read_bytes())
+    os.utime(audio / "0.wav", (then, then))
+    assert update().changed == 1
+
+
+def test_the_time_of_a_file_that_was_touched_is_kept_with_the_next_change(
+    audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record, read: list[str]
+) -> None:
+    build()
+    os.utime(audio / "2.wav", (0, 0))
+    record("new.wav", 1)
+    update()
+    read.clear()
+    assert update().unchanged == 5
+    assert read == []
+
+
+def test_an_archive_that_knows_no_times_has_its_files_read(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], read: list[str]
+) -> None:
+    build()
+    path = tmp_path / "archive" / "catalog.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["mtime_ns"]), path)
+    manifest = load_manifest(tmp_path / "archive")
+    parts = {**manifest.parts, "catalog": (seal(tmp_path / "archive", path.name),)}
+    replace(manifest, parts=parts).save(tmp_path / "archive")
+    assert update().unchanged == 4
+    assert len(read) == 4
 
 
 def test_one_update_follows_another(
