@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from stdsearch.archive import open_archive
 from stdsearch.archive.check import check_archive, open_unchecked
+from stdsearch.archive.manifest import FILE_NAME, load_manifest
 from stdsearch.archive.parts import seal
 from stdsearch.archive.sql import select
 from stdsearch.encoder import load_encoder
@@ -128,17 +128,16 @@ TYPES = [pa.string(), pa.large_string(), pa.binary(), pa.int8(), pa.int64(), pa.
 
 def spoil_table(table: pa.Table, data: Data) -> pa.Table:
     """A table with a column of another type, name or place, with other values, or with other rows."""
-    name = data.draw(st.sampled_from(table.column_names))
-    at = table.column_names.index(name)
-    column = table[name].combine_chunks()
+    at = data.draw(st.integers(0, table.num_columns - 1))
+    name, column = table.column_names[at], table.column(at).combine_chunks()
     act = data.draw(st.sampled_from(["values", "values", "values", "cast", "drop", "rename", "rows", "twice", "nulls"]))
     if act == "drop":
-        return table.drop_columns([name])
+        return table.remove_column(at)
     if act == "rename":
         other = data.draw(st.one_of(st.sampled_from(table.column_names), st.sampled_from(["", "x", 'a"b;', "ROWID"])))
         return table.rename_columns([other if n == at else old for n, old in enumerate(table.column_names)])
     if act == "twice":
-        return table.append_column(name, table[name])
+        return table.append_column(name, table.column(at))
     if act == "rows":
         rows = data.draw(st.lists(st.integers(0, max(0, table.num_rows - 1)), max_size=6))
         return table.take(pa.array(rows if table.num_rows else [], pa.int64()))
@@ -284,7 +283,7 @@ def spoil_model(path: Path, data: Data) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
-def spoil_tree_of_files(path: Path, data: Data) -> None:
+def spoil_kind_of_file(path: Path, data: Data) -> None:
     """A part that is no file: missing, a folder, a pipe, a device, a link to itself."""
     path.unlink()
     act = data.draw(st.sampled_from(["missing", "folder", "pipe", "device", "endless", "loop", "sparse"]))
@@ -302,21 +301,18 @@ def spoil_tree_of_files(path: Path, data: Data) -> None:
 
 
 MEANT: dict[str, Spoil] = {
-    "archive.json": spoil_json,
-    "catalog.parquet": spoil_parquet,
-    "segments/00000.parquet": spoil_parquet,
-    "segments/00001.parquet": spoil_parquet,
-    "frames/00000.arrow": spoil_arrow,
-    "frames/00001.arrow": spoil_arrow,
-    "spans.npy": spoil_array,
-    "vectors.ivf": spoil_index,
-    "encoder.safetensors": spoil_model,
-}
+    "catalog": spoil_parquet,
+    "segments": spoil_parquet,
+    "frames": spoil_arrow,
+    "spans": spoil_array,
+    "vectors": spoil_index,
+    "encoder": spoil_model,
+}  # by role
 
 
 def reseal(archive: Path) -> None:
     """Make archive.json agree with what the parts have become, as far as it is one."""
-    path = archive / "archive.json"
+    path = archive / FILE_NAME
     content = json.loads(path.read_bytes())
     for parts in content["parts"].values():
         for number, part in enumerate(parts):
@@ -327,34 +323,29 @@ def reseal(archive: Path) -> None:
     path.write_text(json.dumps(content))
 
 
-def use(path: Path, example: Path) -> None:
-    """Everything that reads: search by text, example and condition, look-ups, SQL, verification."""
-    faults = 0
+def use(path: Path, example: Path, look: str = "search") -> None:
+    """Verify an archive, open it, search it and look at it in one more way."""
+    faults = 1
     try:
         faults = len(check_archive(open_unchecked(path)))
     except StdSearchError as error:
         _told(error)
-        faults += 1
     try:
-        reader = open_archive(path)
         archive = Archive.open(path)
+        hits = archive.search("evening").hits
+        LOOKS[look](archive, example)
     except StdSearchError as error:
         _told(error)
-        return
-    for search in (
-        lambda: archive.search("evening").hits,
-        lambda: archive.search("evening", examples=[example], where="year > 1950 AND duration < 100").hits,
-        lambda: list(select(reader, "SELECT count(*), min(tbeg), max(channel) FROM segments").rows),
-        lambda: reader.embeddings(reader.segment_ids[:3]),
-    ):
-        try:
-            found = search()
-        except StdSearchError as error:
-            _told(error)
-            continue
-        if not faults:
-            for hit in found if isinstance(found, tuple) else ():
-                assert np.isfinite([hit.tbeg, hit.dur, hit.score]).all(), hit
+    else:
+        assert faults or np.isfinite([(hit.tbeg, hit.dur, hit.score) for hit in hits]).all(), hits
+
+
+LOOKS: dict[str, Callable[[Archive, Path], object]] = {
+    "search": lambda archive, example: archive.search("evening", examples=[example]),
+    "where": lambda archive, example: archive.search("evening", where="year > 1950 AND duration < 100"),
+    "sql": lambda archive, example: list(select(archive.reader, "SELECT count(*), min(tbeg) FROM segments").rows),
+    "embeddings": lambda archive, example: archive.reader.embeddings(archive.reader.segment_ids[-3:]),
+}
 
 
 def use_verifier(archive: Path, verifier: Path, example: Path) -> None:
@@ -378,7 +369,8 @@ def fuzz(folder: Path, n_inputs: int, number: int) -> None:
     archive = folder / "spoilt"
     for base in bases:  # what is sound is sound, and all kernels are compiled
         assert check_archive(open_unchecked(base)) == []
-        use(base, example)
+        for look in LOOKS:
+            use(base, example, look)
     use_verifier(bases[0], verifier, example)
 
     @seed(number)
@@ -387,24 +379,26 @@ def fuzz(folder: Path, n_inputs: int, number: int) -> None:
     @given(st.data())
     def one(data: Data) -> None:
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        names = [*MEANT, "verifier.safetensors"]
-        name = data.draw(st.sampled_from(names))
-        if name == "verifier.safetensors":
+        role = data.draw(st.sampled_from([*MEANT, "manifest", "verifier"]))
+        if role == "verifier":
             path = folder / "spoilt.safetensors"
             shutil.copyfile(verifier, path)
             data.draw(st.sampled_from([spoil_bytes, spoil_model]))(path, data)
-            note.write_text(name)
+            note.write_text(role)
             use_verifier(bases[0], path, example)
             return
         base = data.draw(st.sampled_from(bases))
         shutil.rmtree(archive, ignore_errors=True)
         shutil.copytree(base, archive)
-        spoil = data.draw(st.sampled_from([MEANT[name], MEANT[name], spoil_bytes, spoil_tree_of_files]))
+        parts = [] if role == "manifest" else load_manifest(base).parts[role]
+        name = data.draw(st.sampled_from([part.name for part in parts])) if parts else FILE_NAME
+        meant = MEANT.get(role, spoil_json)
+        spoil = data.draw(st.sampled_from([meant, meant, spoil_bytes, spoil_kind_of_file]))
+        note.write_text(f"{base.name}: {name} by {spoil.__name__}")
         spoil(archive / name, data)
-        if name != "archive.json":
+        if parts:
             reseal(archive)
-        note.write_text(f"{base.name}: {name} by {spoil.__name__}\n")
-        use(archive, example)
+        use(archive, example, data.draw(st.sampled_from(list(LOOKS))))
 
     one()
     faulthandler.cancel_dump_traceback_later()

@@ -58,6 +58,7 @@ class FrameWriter:
         self._schema = _schema(width)
         self._writer = pa.ipc.new_file(path, self._schema)
         self._held: list[tuple[int, int, int, QuantisedFrames]] = []
+        self._held_bytes = 0
 
     def __enter__(self) -> "FrameWriter":
         return self
@@ -74,7 +75,8 @@ class FrameWriter:
         if frames.codes.shape[1] != self._width:
             raise ValueError(f"frames are {frames.codes.shape[1]} wide, not {self._width}")
         self._held.append((recording_id, channel, first_frame, frames))
-        if sum(block.codes.size for *_, block in self._held) >= BATCH_BYTES:
+        self._held_bytes += frames.codes.size
+        if self._held_bytes >= BATCH_BYTES:
             self._write()
 
     def _write(self) -> None:
@@ -91,7 +93,7 @@ class FrameWriter:
             pa.array([block.codes.tobytes() for block in blocks], pa.large_binary()),
         ]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
 
 class FrameReader:

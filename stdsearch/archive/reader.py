@@ -146,7 +146,7 @@ class ArchiveReader:
         """Embeddings (n, dim) float32 of segments, read from Parquet: some 0.5 ms for each row group touched."""
         ids = np.asarray(ids, np.int64)
         embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float32)
-        recording_of = self._spans["recording_id"][ids]
+        recording_of = self.segments(ids).recording_id
         shard_of = np.array([self.recordings[int(recording)].shard for recording in recording_of])
         for shard in np.unique(shard_of):
             here = shard_of == shard

@@ -46,8 +46,8 @@ def update(tmp_path: Path, encoder: SpanEncoder) -> Callable[..., Report]:
     return run
 
 
-def hits(path: Path, text: str = "evening") -> list[tuple[object, ...]]:
-    found = Archive.open(path).search(text).hits
+def hits(archive: Path | Archive, text: str = "evening") -> list[tuple[object, ...]]:
+    found = (archive if isinstance(archive, Archive) else Archive.open(archive)).search(text).hits
     return sorted((hit.recording, hit.channel, hit.tbeg, hit.dur, hit.score, hit.decision) for hit in found)
 
 

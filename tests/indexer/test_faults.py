@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -19,16 +20,18 @@ import numpy as np
 import pytest
 
 from indexer import shards
-from indexer.build import Report
+from indexer.build import Report, update_archive
 from indexer.copying import compact_archive, merge_archives
 from indexer.generations import sweep
 from indexer.removal import remove_recordings
 from indexer.repair import repair_archive
+from indexer.sources import find_sources
 from indexer.writer import sole_writer
 from stdsearch.archive import open_archive
 from stdsearch.archive.check import check_archive, open_unchecked
+from stdsearch.encoder import load_encoder
 from stdsearch.errors import StdSearchError
-from tests.indexer.conftest import files, named, segments
+from tests.indexer.conftest import files, hits, named, segments
 
 Build = Callable[..., Report]
 Record = Callable[..., Path]
@@ -240,6 +243,63 @@ def test_a_file_that_cannot_be_written_whole_is_told(
     assert files(path) == named(path)
 
 
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]  # in which anybody may mount
+
+
+def fill_disks(folder: Path, model: Path) -> int:
+    """How many pages more than "base" took an update of a copy of it, in file systems of growing size.
+
+    Whenever there are not enough, that is told, nothing is lost, and with more room the same command ends as ever.
+    """
+    shards.SHARD_SECONDS = 0.1
+    encoder, small = load_encoder(model), folder / "small"
+    sources = find_sources([folder / "audio"])
+    expected = content(folder / "updated")
+    pages = sum(-(-file.stat().st_size // 4096) for file in (folder / "base").rglob("*"))
+    for n_free in range(0, 200, 4):
+        size = f"size={4096 * (pages + n_free)}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", small], check=True)
+        path = small / "archive"
+        shutil.copytree(folder / "base", path)
+        before, told = committed(path), ""
+        try:
+            update_archive(sources, path, encoder)
+        except StdSearchError as error:
+            told = str(error)
+        if told:
+            assert "No space left on device); mend that, and the same command goes on" in told
+            assert committed(path) == before
+            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+            update_archive(sources, path, encoder)
+        assert content(path) == expected
+        subprocess.run(["umount", "--lazy", small], check=True)
+        if not told:
+            return n_free
+    raise AssertionError("no disk was large enough")
+
+
+def test_a_disk_of_whatever_size_fills_up_without_loss(
+    tmp_path: Path,
+    commands: dict[str, tuple[Callable[[], object], Callable[[], object]]],
+    encoder_file: Path,
+) -> None:
+    """On real file systems, in memory, each a little larger than the last one."""
+    if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
+        pytest.skip("the system lets nobody mount a file system of their own")
+    prepare, run = commands["update"]
+    prepare()
+    shutil.copytree(tmp_path / "archive", tmp_path / "base")
+    run()
+    (tmp_path / "archive").rename(tmp_path / "updated")
+    (tmp_path / "small").mkdir()
+    program = "import sys, pathlib; from tests.indexer.test_faults import fill_disks; "
+    program += "print(fill_disks(*map(pathlib.Path, sys.argv[1:])))"
+    command = [*NAMESPACE, sys.executable, "-c", program, str(tmp_path), str(encoder_file)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) >= 8
+
+
 def test_readers_see_one_state_or_another_while_writers_work(
     tmp_path: Path, small: Path, build: Build, update: Build, record: Record
 ) -> None:
@@ -285,6 +345,86 @@ def test_readers_see_one_state_or_another_while_writers_work(
     assert all(right[generation] == state for generation, state in seen)
     with sole_writer(path):
         sweep(path)
+    assert files(path) == named(path)
+
+
+READER = """
+import hashlib, json, sys
+from stdsearch.errors import StdSearchError
+from stdsearch.search import Archive
+from tests.indexer.conftest import hits
+print("ready", flush=True)
+while True:
+    try:
+        archive = Archive.open(sys.argv[1])
+    except StdSearchError as error:
+        assert "interrupted while being made" in str(error) or "no such archive" in str(error), error
+        continue
+    answer = hashlib.sha256(repr(hits(archive)).encode()).hexdigest()
+    print(json.dumps([archive.reader.manifest.generation, answer]), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_eight_readers_get_right_answers_while_an_archive_is_built_and_changed(
+    tmp_path: Path, small: Path, build: Build, update: Build, record: Record
+) -> None:
+    """Processes that open and search, over and over, from before there is an archive."""
+    path, right = tmp_path / "archive", dict[int, str]()
+
+    def look() -> None:
+        generation = open_archive(path).manifest.generation
+        right[generation] = hashlib.sha256(repr(hits(path)).encode()).hexdigest()
+
+    command = [sys.executable, "-c", READER, str(path)]
+    outputs = [tmp_path / f"reader{number}" for number in range(8)]
+    readers = [
+        subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=output.open("w"), stderr=subprocess.STDOUT)
+        for output in outputs
+    ]
+    try:
+        while not all(output.read_text().startswith("ready") for output in outputs):
+            time.sleep(0.1)
+        build()
+        look()
+        for number in range(5):
+            record(f"x{number}.wav", 0.4, seed=number)
+            update()
+            look()
+            remove_recordings(path, [f"x{number}.wav"])
+            look()
+            compact_archive(path)
+            look()
+        time.sleep(5)
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+    seen = [json.loads(line) for output in outputs for line in output.read_text().splitlines()[1:] if line[-1:] == "]"]
+    complaints = [output.read_text()[-2000:] for output in outputs if "Traceback" in output.read_text()]
+    assert not complaints, complaints[0]
+    assert len({generation for generation, _ in seen}) > 3
+    assert all(right[generation] == answer for generation, answer in seen)
+
+
+@pytest.mark.slow
+def test_of_two_writers_at_once_one_is_told_of_the_other(
+    tmp_path: Path, small: Path, build: Build, record: Record, encoder_file: Path
+) -> None:
+    build()
+    path = tmp_path / "archive"
+    for number in range(40):
+        record(f"x{number:02d}.wav", 2, seed=number)
+    command = [sys.executable, "-c", PROGRAM, str(small), str(path), str(encoder_file)]
+    writers = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    ends = [(writer.communicate()[1], writer.returncode) for writer in writers]
+    for told, code in ends:
+        assert code == 0 or "has been writing this archive since" in told or "another process is writing" in told, told
+    assert any(code == 0 for _, code in ends)
+    assert committed(path)
+    assert open_archive(path).manifest.counts.recordings == 43
     assert files(path) == named(path)
 
 
@@ -435,3 +575,37 @@ def test_killed_at_any_moment_the_indexer_ends_where_it_would_have(
             with sole_writer(path):
                 sweep(path)
         assert {name: sha for name, sha in content(path).items() if not name.startswith("journal")} == stages[base]
+
+
+@pytest.mark.parametrize("folder", ["segments", "frames", "journal", "past"])
+def test_nothing_is_written_through_links(
+    tmp_path: Path, small: Path, build: Build, update: Build, folder: str
+) -> None:
+    """A stranger's archive could lead a writer to what is the user's."""
+    build()
+    path, other = tmp_path / "archive", tmp_path / "other"
+    (path / folder).rename(other) if (path / folder).exists() else other.mkdir()
+    (path / folder).symlink_to(other)
+    before = content(other)
+    with pytest.raises(StdSearchError, match=f"{folder}: is a link"):
+        update()
+    assert content(other) == before
+
+
+def test_what_lies_where_files_are_to_be_written_is_not_followed(
+    tmp_path: Path, small: Path, build: Build, update: Build, record: Record
+) -> None:
+    build()
+    path, own = tmp_path / "archive", tmp_path / "own"
+    own.write_text("mine")
+    plan = {"next_ids": json.loads((path / "archive.json").read_bytes())["next_ids"]}
+    (path / "journal").mkdir()
+    (path / "journal" / "plan.json").write_text(json.dumps(plan))
+    names = ("writer.json.new", "archive.json.new", "spans-2.npy", "vectors-2.ivf", "catalog-2.parquet")
+    for name in (*names, "segments/00003.parquet", "frames/00003.arrow", "journal/plan.json.new"):
+        (path / name).symlink_to(own)
+    record("new.wav", 0.4)
+    update()
+    assert own.read_text() == "mine"
+    assert committed(path)
+    assert files(path) == named(path)
