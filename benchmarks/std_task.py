@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,15 +89,22 @@ class Task:
         ]
 
 
-def index(audio: Path, archive: Path, encoder: Path | None, threads: int) -> dict[str, float]:
+def index(
+    audio: Path, archive: Path, encoder: Path | None, threads: int, options: Iterable[str] = ()
+) -> dict[str, float]:
     """Index by the command line, in a process of its own; seconds and peak memory."""
     model = ["--encoder", str(encoder)] if encoder else []
     command = [sys.executable, "-m", "stdsearch", "index", str(audio), "--out", str(archive), "--threads", str(threads)]
     began = time.perf_counter()
-    subprocess.run([*command, *model], check=True)
+    subprocess.run([*command, *model, *options], check=True)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {"index_seconds": round(seconds, 2), "index_peak_mib": round(peak)}
+
+
+def size_of(archive: Path) -> int:
+    """Bytes on disk."""
+    return sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -134,8 +141,7 @@ def main() -> None:
     archive = Archive.open(archive_path, verifier=judge)
     seconds = archive.reader.total_seconds
     result |= {"seconds": round(seconds, 1), "segments_per_hour": round(archive.reader.n_segments / seconds * 3600)}
-    size = sum(path.stat().st_size for path in archive_path.rglob("*") if path.is_file())
-    result |= {"mib_per_hour": round(size / 2**20 / seconds * 3600)}
+    result |= {"mib_per_hour": round(size_of(archive_path) / 2**20 / seconds * 3600)}
     result |= {"encoder": archive.reader.encoder_fingerprint[:16], "systems": {}}
     if "index_seconds" in result:
         result["index_x_real_time"] = round(seconds / result["index_seconds"], 1)
