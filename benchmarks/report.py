@@ -89,6 +89,20 @@ def activity(result: Result) -> str:
     return table(("detector", *kinds, "× real time of CPU"), rows)
 
 
+def indexing(result: Result) -> str:
+    """Speed of indexing, and where the time goes."""
+    speed, spent = result["x_real_time"], result["cpu_seconds_per_hour"]
+    total = sum(spent.values())
+    text = (
+        f"{result['audio_seconds'] / 3600:.1f} hours: {speed['median']:.0f} × real time ({speed['least']:.0f} to "
+        f"{speed['most']:.0f}), {result['cores_busy']:.2f} cores busy, at most {result['peak_mib']:,.0f} MiB of "
+        f"memory; decoding alone, on one thread, {result['decoding_alone_x_real_time']:.0f} × real time. "
+        f"{result['segments_per_hour']:,} segments and {result['mib_per_hour']:.0f} MiB an hour."
+    )
+    rows = [[stage, seconds, f"{100 * seconds / total:.0f} %"] for stage, seconds in spent.items()]
+    return f"{text}\n\n" + table(("stage", "CPU s an hour of audio", "share"), [*rows, ["all", total, ""]])
+
+
 def slicing(result: Result) -> str:
     """Archives with more and fewer slices side by side."""
     systems, shown = ("text", "audio1"), ("mtwv", "map", "fom", "stwv")
@@ -350,6 +364,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     ("std_task_test_verified", "Spoken term detection with the verifier, test", VERIFIED, std_task),
     ("std_task_dev", "Spoken term detection, dev", DEV, std_task),
     ("std_task_dev_verified", "Spoken term detection with the verifier, dev", DEV, std_task),
+    ("indexing", "Speed of indexing", "", indexing),
     ("slicing_dev", "Fewer slices", SLICING, slicing),
     ("words_test", "Word discrimination, test", "", words),
     ("words_dev", "Word discrimination, dev", "", words),
