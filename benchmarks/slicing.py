@@ -53,7 +53,7 @@ def measure(task: Task, point: str, arguments: argparse.Namespace) -> dict[str, 
     for system in arguments.systems:
         requests = task.requests(system)
         hits = arguments.out / f"{system}.kwslist.xml"
-        found = archive.search_all(requests)
+        found = list(archive.search_all(requests))
         write_hits(found, hits, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
         result[system] = evaluate(task, hits, {request.kwid for request in requests})["all"]
         print(point, system, {name: result[system][name] for name in ("mtwv", "map", "fom", "stwv")})
