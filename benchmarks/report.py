@@ -303,7 +303,7 @@ ADML_ABLATION = """As above, batches of 64 words x 2, learning rate 1e-3 instead
 the paper's measure: right pairs among fifty times as many wrong ones. The paper trained 100 epochs on 4,600 hours and
 tested on WSJ. The first three rows of the paper come in its order. Modality adversary and keyword classifier lower the
 figure here, with both seeds: after three epochs they cost more than they teach."""
-PLCL_ABLATION = """Verifiers on the frozen frames of the encoder that ships, AdamW, batches of 64 pairs. EER and AUC
+PLCL_ABLATION = """Verifiers on the frozen frames of encoder 927fe7af14a57699, AdamW, batches of 64 pairs. EER and AUC
 over the distinct trials of dev's phrase pairs; T, A and TA enrolment. The paper trained on 460 hours and tested on
 LibriPhrase, and ablates text and audio enrolment apart. The frozen frames come from an encoder that was taught
 phones, so the phoneme level has little to add."""
