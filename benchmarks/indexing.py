@@ -10,11 +10,8 @@ Then one thread indexes them once in this process, with a clock of CPU time arou
 import argparse
 import itertools
 import json
-import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -26,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 import soundfile
 from measure import write_result
-from std_task import size_of
+from std_task import index, size_of
 
 import indexer.build
 import indexer.commit
@@ -74,17 +71,6 @@ def join(folder: Path, out: Path, hours: float) -> float:
         now, held = np.split(held, [FILE_SECONDS * audio.SAMPLE_RATE])
         soundfile.write(out / f"{number:04d}.flac", now, audio.SAMPLE_RATE)
     return float(n_files * FILE_SECONDS)
-
-
-def index(files: Path, archive: Path, threads: int) -> dict[str, float]:
-    """Index by the command line: seconds on the wall and of CPU, and the peak of memory."""
-    shutil.rmtree(archive, ignore_errors=True)
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "stdsearch", "index", str(files), "--out", str(archive), "--threads", str(threads)]
-    subprocess.run(command, check=True)
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": after.ru_maxrss / 1024}
 
 
 def decode(files: Path) -> float:
@@ -172,17 +158,18 @@ def main() -> None:
     stages(files, archive)  # compiles
     indexed, decoded = [], []
     for _ in range(arguments.runs):
-        indexed.append(index(files, archive, arguments.threads))
+        shutil.rmtree(archive, ignore_errors=True)
+        indexed.append(index(files, archive, None, arguments.threads))
         decoded.append(decode(files))
     segments = Archive.open(archive).reader.n_segments
     set_threads(1)
     spent = stages(files, archive)
-    speeds = sorted(seconds / run["seconds"] for run in indexed)
+    speeds = sorted(seconds / run["index_seconds"] for run in indexed)
     result = {
         "audio_seconds": seconds,
         "x_real_time": {"median": statistics.median(speeds), "least": speeds[0], "most": speeds[-1]},
-        "cores_busy": statistics.median(run["cpu_seconds"] / run["seconds"] for run in indexed),
-        "peak_mib": max(run["peak_mib"] for run in indexed),
+        "cores_busy": statistics.median(run["index_cpu_seconds"] / run["index_seconds"] for run in indexed),
+        "peak_mib": max(run["index_peak_mib"] for run in indexed),
         "decoding_alone_x_real_time": seconds / statistics.median(decoded),
         "segments_per_hour": round(segments / seconds * 3600),
         "mib_per_hour": size_of(archive) / 2**20 / seconds * 3600,

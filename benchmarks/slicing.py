@@ -55,7 +55,7 @@ def measure(task: Task, point: str, arguments: argparse.Namespace) -> dict[str, 
         hits = arguments.out / f"{system}.kwslist.xml"
         found = list(archive.search_all(requests))
         write_hits(found, hits, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
-        result[system] = evaluate(task, hits, {request.kwid for request in requests})["all"]
+        result[system] = evaluate(task, hits, {"all": {request.kwid for request in requests}})["all"]
         print(point, system, {name: result[system][name] for name in ("mtwv", "map", "fom", "stwv")})
     return result
 

@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,21 @@ class Task:
             read_examples(folder / "examples.tsv"),
         )
 
+    def recordings(self) -> dict[str, Path]:
+        """The recordings of the ECF and their files, sought from the task's folder upwards."""
+        names = dict.fromkeys(excerpt.audio_filename for excerpt in self.ecf.excerpts)
+        folders = self.folder.resolve().parents
+        return {name: next(folder / name for folder in folders if (folder / name).exists()) for name in names}
+
+    def parts(self) -> dict[str, set[str]]:
+        """The kwids of all terms, and of IV and OOV terms apart."""
+        kwids = {term.kwid: term.attributes.get(VOCABULARY) for term in self.kwlist.terms}
+        of = {name: {kwid for kwid, vocabulary in kwids.items() if vocabulary == name} for name in ("IV", "OOV")}
+        return {"all": set(kwids), **of}
+
     def link_audio(self, into: Path) -> None:
         """Make a folder of links to the recordings of the ECF, which is then what there is to index."""
-        for name in dict.fromkeys(excerpt.audio_filename for excerpt in self.ecf.excerpts):
-            source = next(folder / name for folder in self.folder.resolve().parents if (folder / name).exists())
+        for name, source in self.recordings().items():
             link = into / name
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():
@@ -90,16 +101,20 @@ class Task:
 
 
 def index(
-    audio: Path, archive: Path, encoder: Path | None, threads: int, options: Iterable[str] = ()
+    audio: Path, archive: Path, encoder: Path | None, threads: int, options: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Index by the command line, in a process of its own; seconds and peak memory."""
+    """Index by the command line, in a process of its own; seconds, on the wall and of processors, and peak memory."""
     model = ["--encoder", str(encoder)] if encoder else []
     command = [sys.executable, "-m", "stdsearch", "index", str(audio), "--out", str(archive), "--threads", str(threads)]
-    began = time.perf_counter()
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*command, *model, *options], check=True)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"index_seconds": round(seconds, 2), "index_peak_mib": round(peak)}
+    seconds, usage = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = usage.ru_utime + usage.ru_stime - used.ru_utime - used.ru_stime
+    return {
+        "index_seconds": round(seconds, 2),
+        "index_cpu_seconds": round(spent, 2),
+        "index_peak_mib": round(usage.ru_maxrss / 1024),
+    }
 
 
 def size_of(archive: Path) -> int:
@@ -153,26 +168,24 @@ def main() -> None:
         path = arguments.out / f"{system}.kwslist.xml"
         write_hits(found, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
         asked = {request.kwid for request in requests}
+        parts = {name: asked & kwids for name, kwids in task.parts().items()}
         result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
-            task, path, asked
+            task, path, parts
         )
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
 
 
-def evaluate(task: Task, kwslist_path: Path, asked: set[str]) -> dict[str, Any]:
-    """Figures of a KWSList over the terms asked for: all, IV and OOV."""
-    kwslist, parts = read_kwslist(kwslist_path), {}
-    for name, wanted in (("all", None), ("IV", "IV"), ("OOV", "OOV")):
-        terms = [t for t in task.kwlist.terms if t.kwid in asked and wanted in (None, t.attributes.get(VOCABULARY))]
-        kwids = {term.kwid for term in terms}
+def evaluate(task: Task, kwslist_path: Path, parts: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Figures of a KWSList over parts of the terms, kwids by name; a part without terms is left out."""
+    kwslist, found = read_kwslist(kwslist_path), {}
+    for name, kwids in parts.items():
         if kwids:
             detected = tuple(d for d in kwslist.detected if d.kwid in kwids)
-            report = score(
-                replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=tuple(terms))
-            )
-            parts[name] = figures(report)
-    return parts
+            terms = tuple(term for term in task.kwlist.terms if term.kwid in kwids)
+            report = score(replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=terms))
+            found[name] = figures(report)
+    return found
 
 
 def print_table(name: str, result: dict[str, Any]) -> None:
