@@ -1,11 +1,22 @@
-"""Whether scores mean what they say: reliability, cross entropy, and decisions for a stated cost."""
+"""Whether scores mean what they say: reliability, cross entropy, and decisions for a stated cost.
 
+    python benchmarks/probabilities.py ../shared/speech/test runs/test/*.kwslist.xml --name test
+
+Takes KWSLists as std_task.py leaves them. Writes benchmarks/results/probabilities_NAME.json, where systems are called
+as their files.
+"""
+
+import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import write_result
+from std_task import Task, report
 
 from stdsearch.calibrate import decide
+from stdsearch.formats.kwslist import read_kwslist
 from stdsearch.metrics import Report, twv
 from stdsearch.metrics.cnxe import minimum_cross_entropy, normalised_cross_entropy
 from stdsearch.metrics.twv import BETA, Trials
@@ -61,11 +72,31 @@ def by_cost(trials: Trials, seconds: float) -> list[dict[str, float]]:
     return rows
 
 
-def of_report(report: Report) -> dict[str, Any]:
+def of_report(scored: Report) -> dict[str, Any]:
     """All of it for the hits of a report, whose scores are probabilities."""
-    trials = report.trials
+    trials = scored.trials
     return {
         **cross_entropies(trials.score, trials.target),
         "reliability": reliability(trials.score, trials.target),
-        "costs": by_cost(trials, report.summary.total_seconds),
+        "costs": by_cost(trials, scored.summary.total_seconds),
     }
+
+
+def main() -> None:
+    """Look at some KWSLists and write down what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", type=Path)
+    parser.add_argument("kwslists", type=Path, nargs="+", metavar="KWSLIST")
+    parser.add_argument("--name", required=True)
+    arguments = parser.parse_args()
+    task, systems = Task.read(arguments.task), {}
+    for path in arguments.kwslists:
+        kwslist = read_kwslist(path)
+        scored = report(task, kwslist, {detected.kwid for detected in kwslist.detected})
+        systems[path.name.removesuffix(".kwslist.xml")] = of_report(scored)
+    result = write_result(f"probabilities_{arguments.name}", {"systems": systems}, threads=1)
+    print(result.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from measure import write_result
-from probabilities import of_report
 from rich.console import Console
 from rich.table import Table
 
@@ -172,13 +171,13 @@ def report(task: Task, kwslist: KWSList, kwids: Set[str]) -> Report:
 
 
 def evaluate(task: Task, kwslist: KWSList) -> dict[str, Any]:
-    """Figures of a KWSList over the terms asked for: all, IV and OOV; and what its probabilities are worth."""
+    """Figures of a KWSList over the terms asked for: all, IV and OOV."""
     asked, parts = {detected.kwid for detected in kwslist.detected}, {}
     for name, wanted in (("all", None), ("IV", "IV"), ("OOV", "OOV")):
         terms = (term for term in task.kwlist.terms if wanted in (None, term.attributes.get(VOCABULARY)))
         if kwids := asked & {term.kwid for term in terms}:
             parts[name] = figures(report(task, kwslist, kwids))
-    return parts | {"probabilities": of_report(report(task, kwslist, asked))}
+    return parts
 
 
 def print_table(name: str, result: dict[str, Any]) -> None:
