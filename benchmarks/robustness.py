@@ -6,7 +6,7 @@ The recordings of each task are changed, indexed in a scratch folder, searched a
 spoken examples stay as they are. The terms searched for are a sample, the same in every condition, so that losses
 against the clean recordings are paired; the table by corpus and speaker takes all terms. SNR is the power within words
 to that of a stretch of a recording of --noise, or of a babble of six training voices. A task lies in a folder of speech
-with a noise folder and a manifest.tsv in it. Writes benchmarks/results/robustness_TASK.json for each.
+with a noise folder and a manifest.tsv in it. Writes benchmarks/results/robustness_TASK.json after each condition.
 """
 
 import argparse
@@ -140,8 +140,8 @@ def by_speaker(task: Task, found: Mapping[str, KWSList]) -> list[dict[str, Any]]
     return rows
 
 
-def run(task: Task, chosen: Sequence[Condition], arguments: argparse.Namespace) -> dict[str, Any]:
-    """All that is measured on a task; the clean recordings come first."""
+def run(task: Task, chosen: Sequence[Condition], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is measured on a task, again after each condition; the clean recordings come first."""
     asked = {system: sample(task, system, arguments.terms, arguments.seed) for system in arguments.systems}
     every = {system: sample(task, system, None, arguments.seed) for system in arguments.systems}
     result: dict[str, Any] = {"asked": {system: len(kwids) for system, kwids in asked.items()}}
@@ -168,9 +168,8 @@ def run(task: Task, chosen: Sequence[Condition], arguments: argparse.Namespace) 
             clean = clean or scored
             systems = {system: kept(scored[system], clean[system]) for system in asked}
             result["conditions"][condition.name if condition else JOINED] = about | {"systems": systems}
-            print_table(result)
             shutil.rmtree(folder)
-    return result
+            yield result
 
 
 def print_table(result: dict[str, Any]) -> None:
@@ -203,8 +202,9 @@ def main() -> None:
         parser.error(f"no condition {', '.join(sorted(unknown))}; there are: {'; '.join(c.name for c in known)}")
     chosen = [c for c in known if c.name in (CLEAN, *(arguments.conditions or (c.name,)))]
     for folder in arguments.tasks:
-        result = run(Task.read(folder), chosen, arguments)
-        print(write_result(f"robustness_{folder.name}", result, threads=arguments.threads))
+        for result in run(Task.read(folder), chosen, arguments):
+            print_table(result)
+            print(write_result(f"robustness_{folder.name}", result, threads=arguments.threads))
 
 
 if __name__ == "__main__":
