@@ -30,13 +30,12 @@ from findings import Findings, Found, digest, kept
 from measure import write_result
 from rich.console import Console
 from rich.table import Table
-from std_task import SYSTEMS, evaluate, index
+from std_task import SYSTEMS, evaluate, index, keep
 
 import stdsearch
 from stdsearch.archive.manifest import FORMAT
 from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
 from stdsearch.encoder import load_encoder
-from stdsearch.formats.hits import write_hits
 from stdsearch.search import Archive, Request, decided
 from stdsearch.threads import set_threads
 from stdsearch.types import TermHits
@@ -173,11 +172,10 @@ class Scorer:
     def row(self, system: str, query: str, scores: str, hits: Sequence[TermHits], cpu_seconds: float) -> Row:
         """The figures of a system for one kind of query; cpu_seconds: for each query, over the whole task."""
         path = self.out / f"{system.replace(' ', '-')}.{query}.{scores}.kwslist.xml"
-        write_hits(hits, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id=system)
-        asked = {request.kwid for request in self.task.requests(query)}
-        parts = {name: asked & kwids for name, kwids in self.parts.items() if name != KNOWN or query == "text"}
+        kwslist = keep(hits, path, system)
+        parts = {name: kwids for name, kwids in self.parts.items() if name != KNOWN or query == "text"}
         row = {"system": system, "query": query, "scores": scores, "cpu_seconds_per_query": round(cpu_seconds, 5)}
-        return row | {"parts": evaluate(self.task, path, parts)}
+        return row | {"parts": evaluate(self.task, kwslist, parts)}
 
 
 def ours(scorer: Scorer, archive: Archive) -> Iterator[Row]:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from measure import write_result
-from std_task import SYSTEMS, Task, evaluate, index, size_of
+from std_task import SYSTEMS, Task, evaluate, index, search, size_of
 
-from stdsearch.formats.hits import write_hits
 from stdsearch.search import Archive
 from stdsearch.threads import set_threads
 
@@ -51,11 +50,8 @@ def measure(task: Task, point: str, arguments: argparse.Namespace) -> dict[str, 
     result |= {"segments_per_hour": round(archive.reader.n_segments / hours)}
     result |= {"mib_per_hour": round(size_of(path) / 2**20 / hours, 1), "encoder": archive.encoder.fingerprint[:16]}
     for system in arguments.systems:
-        requests = task.requests(system)
-        hits = arguments.out / f"{system}.kwslist.xml"
-        found = list(archive.search_all(requests))
-        write_hits(found, hits, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
-        result[system] = evaluate(task, hits, {"all": {request.kwid for request in requests}})["all"]
+        hits = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
+        result[system] = evaluate(task, hits, {"all": task.parts()["all"]})["all"]
         print(point, system, {name: result[system][name] for name in ("mtwv", "map", "fom", "stwv")})
     return result
 

@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ from stdsearch.formats.ecf import ECF, read_ecf
 from stdsearch.formats.examples import read_examples
 from stdsearch.formats.hits import write_hits
 from stdsearch.formats.kwlist import KWList, read_kwlist
-from stdsearch.formats.kwslist import read_kwslist
+from stdsearch.formats.kwslist import KWSList, read_kwslist
 from stdsearch.formats.rttm import RTTMRow, read_rttm
 from stdsearch.metrics import Report, bootstrap, score
 from stdsearch.metrics.fom import figures_of_merit
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
-from stdsearch.types import Spoken
+from stdsearch.types import Spoken, TermHits
 from stdsearch.verifier import load_verifier
 
 SYSTEMS = {
@@ -122,9 +122,9 @@ def size_of(archive: Path) -> int:
     return sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
 
 
-def figures(report: Report) -> dict[str, Any]:
+def figures(scored: Report) -> dict[str, Any]:
     """The figures to keep of a report, with bootstrap intervals over the terms."""
-    summary, trials = report.summary, report.trials
+    summary, trials = scored.summary, scored.trials
     merit = float(np.nanmean(figures_of_merit(trials, summary.total_seconds)))
     kept: dict[str, Any] = {"terms": int(trials.occurs.sum()), "targets": summary.targets}
     kept |= {name: round(getattr(summary, name), 4) for name in FIGURES} | {"fom": round(merit, 4)}
@@ -162,30 +162,37 @@ def main() -> None:
         result["index_x_real_time"] = round(seconds / result["index_seconds"], 1)
 
     for system in arguments.systems:
-        requests = task.requests(system)
-        found = list(archive.search_all(requests))
-        latency = np.percentile([1000 * hits.search_seconds for hits in found], [50, 95])
-        path = arguments.out / f"{system}.kwslist.xml"
-        write_hits(found, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
-        asked = {request.kwid for request in requests}
-        parts = {name: asked & kwids for name, kwids in task.parts().items()}
+        kwslist = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
+        latency = np.percentile([1000 * detected.search_time for detected in kwslist.detected], [50, 95])
         result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
-            task, path, parts
+            task, kwslist, task.parts()
         )
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
 
 
-def evaluate(task: Task, kwslist_path: Path, parts: Mapping[str, set[str]]) -> dict[str, Any]:
-    """Figures of a KWSList over parts of the terms, kwids by name; a part without terms is left out."""
-    kwslist, found = read_kwslist(kwslist_path), {}
-    for name, kwids in parts.items():
-        if kwids:
-            detected = tuple(d for d in kwslist.detected if d.kwid in kwids)
-            terms = tuple(term for term in task.kwlist.terms if term.kwid in kwids)
-            report = score(replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=terms))
-            found[name] = figures(report)
-    return found
+def search(archive: Archive, requests: Iterable[Request], path: Path) -> KWSList:
+    """The hits of the requests, which the file at path then holds too."""
+    return keep(list(archive.search_all(requests)), path, "stdsearch")
+
+
+def keep(hits: Sequence[TermHits], path: Path, system: str) -> KWSList:
+    """Hits by way of a file, as a scorer sees them."""
+    write_hits(hits, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id=system)
+    return read_kwslist(path)
+
+
+def report(task: Task, kwslist: KWSList, kwids: Set[str]) -> Report:
+    """How a KWSList scores over some of the terms."""
+    terms = tuple(term for term in task.kwlist.terms if term.kwid in kwids)
+    detected = tuple(detected for detected in kwslist.detected if detected.kwid in kwids)
+    return score(replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=terms))
+
+
+def evaluate(task: Task, kwslist: KWSList, parts: Mapping[str, Set[str]]) -> dict[str, Any]:
+    """Figures of a KWSList over parts of the terms that were asked for, kwids by name; an empty part is left out."""
+    asked = {detected.kwid for detected in kwslist.detected}
+    return {name: figures(report(task, kwslist, kwids & asked)) for name, kwids in parts.items() if kwids & asked}
 
 
 def print_table(name: str, result: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from stdsearch.rescore import Candidates
 from stdsearch.search import Archive, Request
 from stdsearch.types import Spoken, Term
 
-RIDGE = 1e-3  # L2 penalty on standardised weights, against a mean log loss
+RIDGE = 1e-4  # L2 penalty on standardised weights, against a mean log loss
 EXAMPLES = (1, 3, 5)  # how many examples a spoken query is fitted with
 SQUARED = ("pace", "length", "stretch")  # features whose best value lies in the middle
 INTERVAL = tuple[float, float]
