@@ -92,7 +92,7 @@ class Split:
     def archive(self, name: str, encoder: Path | None, options: Sequence[str] = ()) -> tuple[Archive, dict[str, float]]:
         """The archive of an encoder, indexed unless it is there, and what indexing took."""
         model = load_encoder(encoder)
-        made_from = self.audio, model.fingerprint, json.dumps(model.metadata), str(FORMAT), *options
+        made_from = self.audio, model.fingerprint, json.dumps(model.metadata, sort_keys=True), str(FORMAT), *options
         stem = f"archive-{name}-{digest(*made_from)}"
         folder, took = self.out / stem, self.out / f"{stem}.json"
         if not took.exists():
@@ -175,7 +175,7 @@ class Scorer:
         path = self.out / f"{system.replace(' ', '-')}.{query}.{scores}.kwslist.xml"
         write_hits(hits, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id=system)
         asked = {request.kwid for request in self.task.requests(query)}
-        parts = {name: asked & kwids for name, kwids in self.parts.items() if name != KNOWN or query == "text"}
+        parts = {name: asked & kwids for name, kwids in self.parts.items() if name == "all" or query == "text"}
         row = {"system": system, "query": query, "scores": scores, "cpu_seconds_per_query": round(cpu_seconds, 5)}
         return row | {"parts": evaluate(self.task, path, parts)}
 
