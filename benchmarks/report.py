@@ -61,7 +61,6 @@ def peers(result: Result) -> str:
         ]
         for row in result["rows"]
         for part, figures in row["parts"].items()
-        if part == "all" or row["query"] == "text"
     ]  # fmt: skip
     columns = ("system", "query", "scores", "which", "terms", "mtwv", "95 %", "atwv", "map", "95 %", "fom", "stwv")
     facts = [
