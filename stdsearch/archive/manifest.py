@@ -177,7 +177,6 @@ def _manifest(content: object) -> Manifest:
             + ("use a newer stdsearch" if number > FORMAT else "index again")
         )
     encoder = _typed(top.get("encoder"), dict, "encoder")
-    settings = _typed(top.get("settings"), dict, "settings")
     counts = _typed(top.get("counts"), dict, "counts")
     parts = _typed(top.get("parts"), dict, "parts")
     if number == 1:
@@ -196,7 +195,7 @@ def _manifest(content: object) -> Manifest:
             frame_width=_count(encoder, "frame_width"),
             frame_seconds=_seconds(encoder, "frame_seconds"),
         ),
-        settings={name: _typed(group, dict, f"settings.{name}") for name, group in settings.items()},
+        settings=_typed(top.get("settings"), dict, "settings"),
         counts=Counts(
             recordings=_count(counts, "recordings"),
             channels=_count(counts, "channels"),
