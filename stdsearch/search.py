@@ -5,7 +5,7 @@ calibrated, decided.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.manifest import FILE_NAME
-from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, carried_by, decide
+from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide
 from stdsearch.encoder import Encoder, load_encoder
 from stdsearch.enrol import enrol
 from stdsearch.errors import StdSearchError
@@ -80,6 +80,8 @@ class Archive:
                 f"{reader.path}: made by encoder {encoder.fingerprint}, but the verifier was trained on "
                 f"{verifier.encoder_fingerprint}; give a verifier of the archive's encoder"
             )
+        if verifier and verifier.settings.width != made.frame_width - 1:
+            raise StdSearchError(f"{reader.path}: the verifier reads other frames than its encoder makes; give another")
         return cls(reader, encoder, Pronouncer(lexicon), verifier)
 
     def search(
@@ -159,28 +161,42 @@ class Archive:
         return places.within(duration), features
 
     def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
-        if not len(places):
-            return []
         calibration = self.calibrations.get(query.mode, self.uncalibrated)
-        odds = calibration.own_odds(features)
-        sound = np.isfinite(odds)  # which only an encoder or frames that are damaged let them not be
-        places, odds = places.take(sound), odds[sound]
-        kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
-        places, score = places.take(kept), calibration.probability(odds[kept])
-        decisions = decide(score, self.reader.total_seconds, beta)
-        order = np.argsort(-score, kind="stable")
         paths = {i: self.reader.recordings[i].path for i in np.unique(places.recording_id).tolist()}
-        return [
-            Hit(
-                recording=paths[int(places.recording_id[i])],
-                channel=int(places.channel[i]),
-                tbeg=round(float(places.tbeg[i]), 3),
-                dur=round(float(places.tend[i] - places.tbeg[i]), 3),
-                score=round(float(score[i]), 6),
-                decision=bool(decisions[i]),
-            )
-            for i in order
-        ]
+        return decided(places, features, calibration, paths, self.reader.total_seconds, beta)
+
+
+def decided(
+    places: Candidates,
+    features: Mapping[str, np.ndarray],
+    calibration: Calibration,
+    paths: Mapping[int, str],
+    seconds: float,
+    beta: float = BETA,
+) -> list[Hit]:
+    """The hits, best first, that a term's candidates come to, overlapping ones merged.
+
+    paths: of the recordings, by recording id; seconds: of all that was searched.
+    """
+    if not len(places):
+        return []
+    odds = calibration.own_odds(features)
+    sound = np.isfinite(odds)  # which they are not where encoder or frames are damaged
+    places, odds = places.take(sound), odds[sound]
+    kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
+    places, score = places.take(kept), calibration.probability(odds[kept])
+    decisions = decide(score, seconds, beta)
+    return [
+        Hit(
+            recording=paths[int(places.recording_id[i])],
+            channel=int(places.channel[i]),
+            tbeg=round(float(places.tbeg[i]), 3),
+            dur=round(float(places.tend[i] - places.tbeg[i]), 3),
+            score=round(float(score[i]), 6),
+            decision=bool(decisions[i]),
+        )
+        for i in np.argsort(-score, kind="stable")
+    ]
 
 
 def _best_of_each(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,11 +14,12 @@ from indexer.build import build_archive
 from indexer.metadata import read_metadata
 from indexer.removal import remove_recordings
 from indexer.sources import find_sources
-from stdsearch import vectors
+from stdsearch import vector_settings
 from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.calibrate import BY_VERIFIER, UNCALIBRATED, to_json
 from stdsearch.encoder import load_encoder, save_encoder
 from stdsearch.slicing import SlicingSettings
+from stdsearch.vector_settings import VectorChoice
 from stdsearch.verifier import Verifier, VerifierSettings
 from stdsearch.verifier.storage import save_verifier
 from tests.conftest import babble
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, encoder_file: Path) -> Path:
-    """What tests/fuzz.py spoils: archives of two shards and three recordings, and a verifier; and a spoken example."""
+    """What tests/fuzz.py spoils: archives of three recordings in two shards and a verifier; and a spoken example."""
     folder = tmp_path_factory.mktemp("fuzz")
     audio = folder / "audio"
     audio.mkdir()
@@ -45,12 +46,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory, encoder_file: Path) -> Path
     encoder = load_encoder(model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD_SECONDS", 3.0)
-        for name, exact_below in (("flat", 200_000), ("ivf", 100), ("removed", 200_000)):
-            patch.setattr(vectors, "EXACT_BELOW", exact_below)
-            slicing = SlicingSettings(speech_only=False)
-            archive = folder / "archives" / name
-            build_archive(sources, archive, encoder, encoder_file=model, settings=slicing, metadata=metadata)
-    remove_recordings(folder / "archives" / "removed", ["b"])
+        patch.setattr(vector_settings, "TRAINED_FROM", 100)
+        for name, kind in (("exact", "exact"), ("flat", "ivf-flat"), ("pq", "ivf-pq"), ("removed", "ivf-sq8")):
+            build_archive(
+                sources,
+                folder / "archives" / name,
+                encoder,
+                encoder_file=model,
+                settings=SlicingSettings(speech_only=False),
+                vectors=VectorChoice(kind),
+                metadata=metadata,
+            )
+        remove_recordings(folder / "archives" / "removed", ["b"])
     torch.manual_seed(0)
     verifier = Verifier(VerifierSettings(width=8, dim=8, positions=4, hidden=8, heads=2), encoder.fingerprint)
     save_verifier(verifier, folder / "verifier.safetensors", {"calibration": to_json({"both": BY_VERIFIER})})
