@@ -69,6 +69,20 @@ def _apart(tbeg: np.ndarray, tend: np.ndarray, bounds: np.ndarray) -> np.ndarray
     return keep
 
 
+@numba.njit(cache=True, parallel=True)
+def dequantise(codes: np.ndarray, low: np.ndarray, step: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Values low + step * codes (n, d) float32 of codes (n, d) uint8; piece i, from offsets[i] on, has low[i], step[i].
+
+    codes: (n, d); low, step: (m, d); offsets: (m + 1,). Equals `archive.frames.QuantisedFrames.values` of each piece.
+    """
+    values = np.empty(codes.shape, np.float32)
+    for i in numba.prange(len(offsets) - 1):
+        for t in range(offsets[i], offsets[i + 1]):
+            for j in range(codes.shape[1]):
+                values[t, j] = np.float32(codes[t, j]) * step[i, j] + low[i, j]
+    return values
+
+
 def pool_spans(
     hidden: np.ndarray, logit: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, *, variance_floor: float
 ) -> np.ndarray:

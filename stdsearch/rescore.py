@@ -111,8 +111,10 @@ class Candidates:
 class FrameSource(Protocol):
     """Where rescoring looks: an archive, or what a stream has brought lately."""
 
-    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
-        """The frames that cover [tbeg, tend), clipped to what there is, and the time in seconds where they begin."""
+    def stretches(
+        self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
+    ) -> tuple[Frames, np.ndarray, np.ndarray]:
+        """The frames that cover each span [tbeg, tend), clipped to what there is; as `ArchiveReader.stretches`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,9 @@ class _Stretches:
         begin = np.clip((tbeg - self.start) / step, 0, length - 0.5)
         end = np.clip((tend - self.start) / step, begin + 0.5, length)
         first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
-        moved = np.cumsum([0, *(last - first)[:-1]])  # where the frames of each span come to lie among those of all
-        spans = zip(self.offsets[:-1] + first, self.offsets[:-1] + last, strict=True)
-        taken = np.concatenate([np.arange(a, b) for a, b in spans])
+        n_frames = last - first
+        moved = np.cumsum([0, *n_frames[:-1]])  # where the frames of each span come to lie among those of all
+        taken = np.arange(n_frames.sum()) + np.repeat(self.offsets[:-1] + first - moved, n_frames)
         frames = Frames(self.frames.hidden[taken], step)
         return encoder.embed_spans(frames, (begin - first + moved) * step, (end - first + moved) * step)
 
@@ -185,19 +187,8 @@ def rescore(
 
 
 def _gather(candidates: Candidates, source: FrameSource, margin: float) -> _Stretches:
-    parts, starts = [], []
-    for i in range(len(candidates)):
-        frames, start = source.frames(
-            int(candidates.recording_id[i]),
-            int(candidates.channel[i]),
-            float(candidates.tbeg[i]) - margin,
-            float(candidates.tend[i]) + margin,
-        )
-        parts.append(frames)
-        starts.append(start)
-    offsets = np.cumsum([0, *(len(part.hidden) for part in parts)])
-    hidden = np.concatenate([part.hidden for part in parts])
-    return _Stretches(Frames(hidden, parts[0].frame_seconds), offsets, np.array(starts))
+    tbeg, tend = candidates.tbeg - margin, candidates.tend + margin
+    return _Stretches(*source.stretches(candidates.recording_id, candidates.channel, tbeg, tend))
 
 
 def _align_text(
