@@ -207,7 +207,7 @@ class Spotter:
         nowhere = np.zeros_like(keyword)
         tbeg, tend = slices[at].T * step
         kept = merge_overlaps(keyword, nowhere, tbeg, tend, cosine[at, keyword])
-        places = Candidates(nowhere, nowhere, tbeg, tend, cosine[at, keyword]).take(kept)
+        places = Candidates(nowhere, nowhere, nowhere, tbeg, tend, cosine[at, keyword]).take(kept)
         found: list[Detection] = []
         for k in np.unique(keyword[kept]):
             candidates = places.take(np.flatnonzero(keyword[kept] == k))
@@ -217,7 +217,7 @@ class Spotter:
     def _judge(self, keyword: int, candidates: Candidates, window: _Window, duration: float) -> list[Detection]:
         """The candidates of one keyword that are likely enough, with their exact borders."""
         query = self._queries[keyword]
-        places, features = rescore(query, candidates, window, self._encoder)
+        places, features = rescore([query], candidates, window, self._encoder)
         places, odds = places.within(duration), self._calibrations[keyword].own_odds(features)
         if self._verifier:
             promising = odds >= PROMISING
@@ -225,7 +225,7 @@ class Spotter:
                 return []
             places = places.take(promising)
             features = {name: value[promising] for name, value in features.items()}
-            features["verifier"] = verify(query, places, window, self._verifier)
+            features["verifier"] = verify([query], places, window, self._verifier)
             odds = self._verified.get(query.mode, BY_VERIFIER).own_odds(features)
         score = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return [

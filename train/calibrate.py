@@ -100,7 +100,7 @@ def collect(task: Task, archive: Archive, requests: Iterable[Request]) -> list[L
     """The candidates of every request, overlapping ones merged as search does once their borders are exact."""
     labelled = []
     for request in requests:
-        places, features = archive.candidates(archive.prepare(request))
+        places, features = archive.candidates([archive.prepare(request)])
         if len(places):
             kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
             chosen = {name: value[kept] for name, value in features.items()}
