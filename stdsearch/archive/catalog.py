@@ -8,14 +8,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stdsearch.archive.parts import damaged
 from stdsearch.errors import StdSearchError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._table = pq.read_table(path)
+            self._table = pq.ParquetFile(
+                path
+            ).read()  # read_table would import pyarrow.dataset, as long as all else here
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from error
         if not COLUMNS.equals(pa.schema(list(self._table.schema)[: len(COLUMNS)])):
@@ -100,6 +105,8 @@ class Catalog:
         The condition sees the catalog's columns and nothing else: no other file, no other table.
         Raises StdSearchError, naming the columns there are, if it is no such condition.
         """
+        import duckdb
+
         if not condition.strip():
             raise self._no_condition(condition, "is empty")
         query = f"SELECT recording_id FROM recordings WHERE (\n{condition}\n) ORDER BY recording_id"
@@ -116,6 +123,8 @@ class Catalog:
     # quoted, for DuckDB complains of a leak at exit where an annotation holds on to its type
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory whose one table, recordings, is the catalog; `lock` it before strangers' SQL."""
+        import duckdb
+
         connection = duckdb.connect(":memory:", config={"threads": 1, "temp_directory": ""})
         connection.register("catalog", self._table)
         connection.execute("CREATE TABLE recordings AS SELECT * FROM catalog")
@@ -134,7 +143,7 @@ def lock(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def reason_of(error: duckdb.Error) -> str:
+def reason_of(error: "duckdb.Error") -> str:
     """DuckDB's complaint in a line, without its guesses and the query that it repeats."""
     first_line = str(error).splitlines()[0]
     unknown = re.search(r'Referenced column "([^"]+)" (?:was )?not found', first_line)
