@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ from stdsearch.formats.ecf import ECF, read_ecf
 from stdsearch.formats.examples import read_examples
 from stdsearch.formats.hits import write_hits
 from stdsearch.formats.kwlist import KWList, read_kwlist
-from stdsearch.formats.kwslist import read_kwslist
+from stdsearch.formats.kwslist import KWSList, read_kwslist
 from stdsearch.formats.rttm import RTTMRow, read_rttm
 from stdsearch.metrics import Report, bootstrap, score
 from stdsearch.metrics.fom import figures_of_merit
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
-from stdsearch.types import Spoken
+from stdsearch.types import Spoken, TermHits
 from stdsearch.verifier import load_verifier
 
 SYSTEMS = {
@@ -69,10 +69,21 @@ class Task:
             read_examples(folder / "examples.tsv"),
         )
 
+    def recordings(self) -> dict[str, Path]:
+        """The recordings of the ECF and their files, sought from the task's folder upwards."""
+        names = dict.fromkeys(excerpt.audio_filename for excerpt in self.ecf.excerpts)
+        folders = self.folder.resolve().parents
+        return {name: next(folder / name for folder in folders if (folder / name).exists()) for name in names}
+
+    def parts(self) -> dict[str, set[str]]:
+        """The kwids of all terms, and of IV and OOV terms apart."""
+        kwids = {term.kwid: term.attributes.get(VOCABULARY) for term in self.kwlist.terms}
+        of = {name: {kwid for kwid, vocabulary in kwids.items() if vocabulary == name} for name in ("IV", "OOV")}
+        return {"all": set(kwids), **of}
+
     def link_audio(self, into: Path) -> None:
         """Make a folder of links to the recordings of the ECF, which is then what there is to index."""
-        for name in dict.fromkeys(excerpt.audio_filename for excerpt in self.ecf.excerpts):
-            source = next(folder / name for folder in self.folder.resolve().parents if (folder / name).exists())
+        for name, source in self.recordings().items():
             link = into / name
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():
@@ -89,20 +100,31 @@ class Task:
         ]
 
 
-def index(audio: Path, archive: Path, encoder: Path | None, threads: int) -> dict[str, float]:
-    """Index by the command line, in a process of its own; seconds and peak memory."""
+def index(
+    audio: Path, archive: Path, encoder: Path | None, threads: int, options: Sequence[str] = ()
+) -> dict[str, float]:
+    """Index by the command line, in a process of its own; seconds, on the wall and of processors, and peak memory."""
     model = ["--encoder", str(encoder)] if encoder else []
     command = [sys.executable, "-m", "stdsearch", "index", str(audio), "--out", str(archive), "--threads", str(threads)]
-    began = time.perf_counter()
-    subprocess.run([*command, *model], check=True)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"index_seconds": round(seconds, 2), "index_peak_mib": round(peak)}
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*command, *model, *options], check=True)
+    seconds, usage = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = usage.ru_utime + usage.ru_stime - used.ru_utime - used.ru_stime
+    return {
+        "index_seconds": round(seconds, 2),
+        "index_cpu_seconds": round(spent, 2),
+        "index_peak_mib": round(usage.ru_maxrss / 1024),
+    }
 
 
-def figures(report: Report) -> dict[str, Any]:
+def size_of(archive: Path) -> int:
+    """Bytes on disk."""
+    return sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
+
+
+def figures(scored: Report) -> dict[str, Any]:
     """The figures to keep of a report, with bootstrap intervals over the terms."""
-    summary, trials = report.summary, report.trials
+    summary, trials = scored.summary, scored.trials
     merit = float(np.nanmean(figures_of_merit(trials, summary.total_seconds)))
     kept: dict[str, Any] = {"terms": int(trials.occurs.sum()), "targets": summary.targets}
     kept |= {name: round(getattr(summary, name), 4) for name in FIGURES} | {"fom": round(merit, 4)}
@@ -134,39 +156,43 @@ def main() -> None:
     archive = Archive.open(archive_path, verifier=judge)
     seconds = archive.reader.total_seconds
     result |= {"seconds": round(seconds, 1), "segments_per_hour": round(archive.reader.n_segments / seconds * 3600)}
-    size = sum(path.stat().st_size for path in archive_path.rglob("*") if path.is_file())
-    result |= {"mib_per_hour": round(size / 2**20 / seconds * 3600)}
+    result |= {"mib_per_hour": round(size_of(archive_path) / 2**20 / seconds * 3600)}
     result |= {"encoder": archive.reader.encoder_fingerprint[:16], "systems": {}}
     if "index_seconds" in result:
         result["index_x_real_time"] = round(seconds / result["index_seconds"], 1)
 
     for system in arguments.systems:
-        requests = task.requests(system)
-        found = list(archive.search_all(requests))
-        latency = np.percentile([1000 * hits.search_seconds for hits in found], [50, 95])
-        path = arguments.out / f"{system}.kwslist.xml"
-        write_hits(found, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id="stdsearch")
-        asked = {request.kwid for request in requests}
+        kwslist = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
+        latency = np.percentile([1000 * detected.search_time for detected in kwslist.detected], [50, 95])
         result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
-            task, path, asked
+            task, kwslist, task.parts()
         )
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
 
 
-def evaluate(task: Task, kwslist_path: Path, asked: set[str]) -> dict[str, Any]:
-    """Figures of a KWSList over the terms asked for: all, IV and OOV."""
-    kwslist, parts = read_kwslist(kwslist_path), {}
-    for name, wanted in (("all", None), ("IV", "IV"), ("OOV", "OOV")):
-        terms = [t for t in task.kwlist.terms if t.kwid in asked and wanted in (None, t.attributes.get(VOCABULARY))]
-        kwids = {term.kwid for term in terms}
-        if kwids:
-            detected = tuple(d for d in kwslist.detected if d.kwid in kwids)
-            report = score(
-                replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=tuple(terms))
-            )
-            parts[name] = figures(report)
-    return parts
+def search(archive: Archive, requests: Iterable[Request], path: Path) -> KWSList:
+    """The hits of the requests, which the file at path then holds too."""
+    return keep(list(archive.search_all(requests)), path, "stdsearch")
+
+
+def keep(hits: Sequence[TermHits], path: Path, system: str) -> KWSList:
+    """Hits by way of a file, as a scorer sees them."""
+    write_hits(hits, path, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id=system)
+    return read_kwslist(path)
+
+
+def report(task: Task, kwslist: KWSList, kwids: Set[str]) -> Report:
+    """How a KWSList scores over some of the terms."""
+    terms = tuple(term for term in task.kwlist.terms if term.kwid in kwids)
+    detected = tuple(detected for detected in kwslist.detected if detected.kwid in kwids)
+    return score(replace(kwslist, detected=detected), task.ecf, task.rttm, replace(task.kwlist, terms=terms))
+
+
+def evaluate(task: Task, kwslist: KWSList, parts: Mapping[str, Set[str]]) -> dict[str, Any]:
+    """Figures of a KWSList over parts of the terms that were asked for, kwids by name; an empty part is left out."""
+    asked = {detected.kwid for detected in kwslist.detected}
+    return {name: figures(report(task, kwslist, kwids & asked)) for name, kwids in parts.items() if kwids & asked}
 
 
 def print_table(name: str, result: dict[str, Any]) -> None:

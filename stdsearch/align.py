@@ -111,41 +111,53 @@ def subsequence_dtw(
 
     query: (q, d), frames: (F, d), rows L2-normalised; offsets: (m + 1,) as in align_phones.
 
-    Returns (cost (m,), begin (m,), end (m,)): the path passes the whole query in order and begins and ends anywhere in
-    the stretch, by steps (1, 0), (0, 1), (1, 1). For each end the path of the least sum of 1 - cosine is found; cost is
-    the least of their means, inf for an empty stretch; [begin, end) counts frames from the start of the stretch.
+    Returns (cost (m,), begin (m,), end (m,)): the least of the costs of `subsequence_costs` in each stretch, inf for an
+    empty one; [begin, end) counts frames from the start of the stretch.
     """
-    m, q = len(offsets) - 1, len(query)
+    m = len(offsets) - 1
     cost = np.full(m, np.inf, np.float32)
     begin = np.zeros(m, np.int64)
     end = np.zeros(m, np.int64)
     for i in numba.prange(m):
-        x = frames[offsets[i] : offsets[i + 1]]
-        length = len(x)
-        if length == 0:
-            continue
-        distance = 1 - query @ x.T
-        total = np.empty((q, length), np.float32)
-        steps = np.ones((q, length), np.int64)
-        start = np.empty((q, length), np.int64)
-        for t in range(length):
-            total[0, t] = distance[0, t]
-            start[0, t] = t
-        for r in range(1, q):
-            for t in range(length):
-                where_r, where_t, least = r - 1, t, total[r - 1, t]
-                if t > 0:
-                    if total[r - 1, t - 1] <= least:
-                        where_t, least = t - 1, total[r - 1, t - 1]
-                    if total[r, t - 1] < least:
-                        where_r, where_t, least = r, t - 1, total[r, t - 1]
-                total[r, t] = least + distance[r, t]
-                steps[r, t] = steps[where_r, where_t] + 1
-                start[r, t] = start[where_r, where_t]
-        for t in range(length):
-            mean = total[q - 1, t] / steps[q - 1, t]
-            if mean < cost[i]:
-                cost[i] = mean
-                begin[i] = start[q - 1, t]
-                end[i] = t + 1
+        if offsets[i] < offsets[i + 1]:
+            mean, start = _subsequence_paths(query, frames[offsets[i] : offsets[i + 1]])
+            last = np.argmin(mean)
+            cost[i], begin[i], end[i] = mean[last], start[last], last + 1
     return cost, begin, end
+
+
+@numba.njit(cache=True, parallel=True)
+def subsequence_costs(query: np.ndarray, frames: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a match of a spoken example costs that ends at each frame of many stretches; arguments as above.
+
+    Returns (cost (F,), begin (F,)): the path passes the whole query in order, begins anywhere in the stretch and ends
+    at the frame, by steps (1, 0), (0, 1), (1, 1). Of all such paths that of the least sum of 1 - cosine is found; cost
+    is its mean. begin counts frames from the start of the stretch.
+    """
+    cost = np.empty(len(frames), np.float32)
+    begin = np.empty(len(frames), np.int64)
+    for i in numba.prange(len(offsets) - 1):
+        first, last = offsets[i], offsets[i + 1]
+        if first < last:
+            cost[first:last], begin[first:last] = _subsequence_paths(query, frames[first:last])
+    return cost, begin
+
+
+@numba.njit(cache=True)
+def _subsequence_paths(query: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Costs (T,) and begins (T,) of `subsequence_costs` in one stretch (T, d) that is not empty."""
+    distance = 1 - query @ frames.T
+    total = distance[0].copy()  # of the best path to each frame and the row of the query, made row by row in place
+    steps = np.ones(len(frames), np.int64)
+    begin = np.arange(len(frames))
+    for r in range(1, len(query)):
+        above, above_steps, above_begin = np.float32(np.inf), 0, 0  # the row before, one frame back
+        for t in range(len(frames)):
+            least, least_steps, least_begin = total[t], steps[t], begin[t]
+            if above <= least:
+                least, least_steps, least_begin = above, above_steps, above_begin
+            above, above_steps, above_begin = total[t], steps[t], begin[t]
+            if t > 0 and total[t - 1] < least:
+                least, least_steps, least_begin = total[t - 1], steps[t - 1], begin[t - 1]
+            total[t], steps[t], begin[t] = least + distance[r, t], least_steps + 1, least_begin
+    return total / steps.astype(np.float32), begin

@@ -113,8 +113,8 @@ def _logistic(values: Mapping) -> Logistic:
     return Logistic(names, centre, spread, weights, float(values["bias"]))
 
 
-_AS_THEY_ARE = Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0)
+AS_THEY_ARE = Logistic(("odds",), (0.0,), (1.0,), (1.0,), 0.0)
 # for an encoder that was never calibrated: the order of the cosines, and no claim to probabilities
-UNCALIBRATED = Calibration(Logistic(("first",), (0.5,), (0.1,), (1.0,), -2.0), _AS_THEY_ARE)
+UNCALIBRATED = Calibration(Logistic(("first",), (0.5,), (0.1,), (1.0,), -2.0), AS_THEY_ARE)
 # for a verifier that was never calibrated: its own log odds
-BY_VERIFIER = Calibration(Logistic(("verifier",), (0.0,), (1.0,), (1.0,), 0.0), _AS_THEY_ARE)
+BY_VERIFIER = Calibration(Logistic(("verifier",), (0.0,), (1.0,), (1.0,), 0.0), AS_THEY_ARE)

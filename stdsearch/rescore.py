@@ -86,20 +86,24 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Places that may hold a term, as columns of one length n; times in seconds.
+    """Places that may hold a term, as columns of one length n; times in seconds; score: cosine of the first pass.
 
-    term: which of the queries that are looked for together, ascending; score: cosine of the first pass.
+    term: which of several that are looked for together, ascending; all are of the first unless it is given.
     """
 
-    term: np.ndarray
     recording_id: np.ndarray
     channel: np.ndarray
     tbeg: np.ndarray
     tend: np.ndarray
     score: np.ndarray
+    term: np.ndarray = None  # type: ignore[assignment]  # zeros, once made
+
+    def __post_init__(self) -> None:
+        if self.term is None:
+            object.__setattr__(self, "term", np.zeros(len(self.score), np.int64))
 
     def __len__(self) -> int:
-        return len(self.term)
+        return len(self.score)
 
     def take(self, index: np.ndarray) -> "Candidates":
         """Some of the candidates."""

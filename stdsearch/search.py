@@ -5,7 +5,7 @@ calibrated, decided.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
-from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, carried_by, decide
+from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide
 from stdsearch.encoder import Encoder, load_encoder
 from stdsearch.enrol import enrol, enrol_all
 from stdsearch.errors import StdSearchError
@@ -144,7 +144,7 @@ class Archive:
         return float(self.reader.settings["slicing"]["longest"])
 
     def candidates(
-        self, queries: Sequence[Query], recording_ids: np.ndarray | None = None
+        self, *queries: Query, recording_ids: np.ndarray | None = None
     ) -> tuple[Candidates, dict[str, np.ndarray]]:
         """Both passes for queries of one mode: places with exact borders, and their features for `calibrate`."""
         k = min(SEGMENTS, self.reader.n_segments)
@@ -157,7 +157,7 @@ class Archive:
             return _NOWHERE, {}
         term = np.repeat(np.repeat(np.arange(len(queries)), [len(own) for own in vectors]), found.sum(axis=1))
         at = self.reader.segments(ids[found])
-        places = Candidates(term, at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores[found])
+        places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores[found], term)
         kept = _apart(places, places.score)
         kept = kept[_place_in_group(term[kept]) < CANDIDATES]
         places, features = rescore(queries, places.take(kept), self.reader, self.encoder, self.verifier)
@@ -172,27 +172,56 @@ class Archive:
         threshold: float,
         beta: float,
     ) -> list[tuple[Hit, ...]]:
-        """The hits of each query, all of one mode, best first."""
-        places, features = self.candidates(queries, recording_ids)
+        """The hits of each query, all of one mode."""
+        places, features = self.candidates(*queries, recording_ids=recording_ids)
         if not len(places):
             return [()] * len(queries)
         calibration = self.calibrations.get(queries[0].mode, self.uncalibrated)
+        paths = {i: self.reader.recordings[i].path for i in places.recording_id.tolist()}
+        return decided(
+            places,
+            features,
+            calibration,
+            paths,
+            self.reader.total_seconds,
+            beta,
+            n_terms=len(queries),
+            limit=limit,
+            threshold=threshold,
+        )
+
+
+def decided(
+    places: Candidates,
+    features: Mapping[str, np.ndarray],
+    calibration: Calibration,
+    paths: Mapping[int, str],
+    seconds: float,
+    beta: float = BETA,
+    *,
+    n_terms: int = 1,
+    limit: int | None = None,
+    threshold: float = 0.0,
+) -> list[tuple[Hit, ...]]:
+    """The hits of each term, best first, that the candidates come to, overlapping ones merged.
+
+    paths: of the recordings, by recording id; seconds: of all that was searched; limit and threshold as in `search`.
+    """
+    hits: list[list[Hit]] = [[] for _ in range(n_terms)]
+    if len(places):
         odds = calibration.own_odds(features)
         kept = _apart(places, odds)
         places, odds = places.take(kept), odds[kept]
         score = calibration.probability(odds, places.term)
-        decision = decide(score, self.reader.total_seconds, beta, term=places.term)
+        decision = decide(score, seconds, beta, term=places.term)
         order = np.lexsort((-score, places.term))
         order = order[_place_in_group(places.term[order]) < (len(order) if limit is None else limit)]
         columns = places.recording_id, places.channel, places.tbeg, places.tend - places.tbeg, score, decision
-        hits: list[list[Hit]] = [[] for _ in queries]
-        for term, recording, channel, tbeg, dur, probability, yes in zip(
-            *(column[order].tolist() for column in (places.term, *columns)), strict=True
-        ):
+        rows = zip(*(column[order].tolist() for column in (places.term, *columns)), strict=True)
+        for term, recording, channel, tbeg, dur, probability, yes in rows:
             if (rounded := round(probability, 6)) >= threshold:
-                path = self.reader.recordings[recording].path
-                hits[term].append(Hit(path, channel, round(tbeg, 3), round(dur, 3), rounded, yes))
-        return [tuple(own) for own in hits]
+                hits[term].append(Hit(paths[recording], channel, round(tbeg, 3), round(dur, 3), rounded, yes))
+    return [tuple(own) for own in hits]
 
 
 def _batches(requests: Iterable[Request]) -> Iterator[list[Request]]:
@@ -213,4 +242,4 @@ def _place_in_group(group: np.ndarray) -> np.ndarray:
     return np.arange(len(group)) - np.searchsorted(group, group)
 
 
-_NOWHERE = Candidates(*(np.empty(0, dtype) for dtype in ("i8", "i4", "i2", "f8", "f8", "f4")))
+_NOWHERE = Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i2", "f8", "f8", "f4")))

@@ -207,7 +207,7 @@ class Spotter:
         nowhere = np.zeros_like(keyword)
         tbeg, tend = slices[at].T * step
         kept = merge_overlaps(keyword, nowhere, tbeg, tend, cosine[at, keyword])
-        places = Candidates(nowhere, nowhere, nowhere, tbeg, tend, cosine[at, keyword]).take(kept)
+        places = Candidates(nowhere, nowhere, tbeg, tend, cosine[at, keyword]).take(kept)
         found: list[Detection] = []
         for k in np.unique(keyword[kept]):
             candidates = places.take(np.flatnonzero(keyword[kept] == k))

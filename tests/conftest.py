@@ -12,12 +12,13 @@ from indexer.build import build_archive
 from indexer.metadata import read_metadata
 from indexer.sources import find_sources
 from stdsearch.audio import SAMPLE_RATE, write_wav
-from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder, build_encoder, load_encoder, save_encoder
+from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder, build_encoder, load_encoder, save_encoder, span
 from stdsearch.search import Archive
 from stdsearch.slicing import SlicingSettings
 
 hypothesis.settings.register_profile("patient", deadline=None)  # how long a disk or a compiler takes says nothing
 hypothesis.settings.load_profile("patient")
+span.FAST_BF16 = ()  # random weights tell little apart, and whether they do must not hang on the CPU
 # what a test starts can be interrupted, also where pytest itself was started to ignore that, as shells do behind "&"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stdsearch.align import align_phones, aligned_means, subsequence_dtw
+from stdsearch.align import align_phones, aligned_means, subsequence_costs, subsequence_dtw
 
 
 def best_alignment(x: np.ndarray, phones: np.ndarray) -> float:
@@ -53,8 +53,8 @@ def test_alignment_finds_a_planted_word():
     assert borders.tolist() == [[10, 13, 19, 22]]
 
 
-def least_mean_by_end(distance: np.ndarray) -> float:
-    """For each end the path of the least sum, found by recursion over all paths; the least of their means."""
+def means_by_end(distance: np.ndarray) -> list[float]:
+    """For each end the mean of the path of the least sum, found by recursion over all paths."""
     q, n = distance.shape
 
     def paths(r: int, t: int):
@@ -66,12 +66,8 @@ def least_mean_by_end(distance: np.ndarray) -> float:
                 for path in paths(r - step_r, t - step_t):
                     yield [*path, (r, t)]
 
-    best = np.inf
-    for end in range(n):
-        sums = [(sum(distance[p] for p in path), len(path)) for path in paths(q - 1, end)]
-        total, steps = min(sums)
-        best = min(best, total / steps)
-    return best
+    least = [min((sum(distance[p] for p in path), len(path)) for path in paths(q - 1, end)) for end in range(n)]
+    return [total / steps for total, steps in least]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -79,11 +75,17 @@ def test_dtw_is_the_best_of_all_paths(seed):
     random = np.random.default_rng(seed)
     unit = lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)  # noqa: E731
     query, frames = unit(random.normal(size=(3, 4))), unit(random.normal(size=(9, 4)))
-    cost, begin, end = subsequence_dtw(query, frames, np.array([0, 4, 4, 9]))
-    assert cost[0] == pytest.approx(least_mean_by_end(1 - query @ frames[:4].T), abs=1e-5)
+    offsets = np.array([0, 4, 4, 9])
+    cost, begin, end = subsequence_dtw(query, frames, offsets)
+    every_cost, every_begin = subsequence_costs(query, frames, offsets)
+    for i in (0, 2):
+        stretch = slice(offsets[i], offsets[i + 1])
+        means = means_by_end(1 - query @ frames[stretch].T)
+        assert every_cost[stretch] == pytest.approx(means, abs=1e-5)
+        assert cost[i] == pytest.approx(min(means), abs=1e-5)
+        assert end[i] == 1 + np.argmin(every_cost[stretch])
+        assert begin[i] == every_begin[stretch][end[i] - 1] < end[i]
     assert cost[1] == np.inf
-    assert cost[2] == pytest.approx(least_mean_by_end(1 - query @ frames[4:].T), abs=1e-5)
-    assert 0 <= begin[0] < end[0] <= 4
 
 
 def test_dtw_finds_a_planted_example():

@@ -11,7 +11,6 @@ from stdsearch.search import Archive
 
 # In the catalog's order: news/long.wav (3 s), odd.wav (2.405 s), short.wav (0.25 s), two.wav (two channels, 2.6 s).
 PLACES = Candidates(
-    term=np.zeros(4, int),
     recording_id=np.array([0, 3, 1, 0]),
     channel=np.array([1, 2, 1, 1]),
     tbeg=np.array([1.2, 0.0, 1.8, 2.4]),
@@ -180,7 +179,6 @@ def test_without_phone_posteriors_text_and_example_have_the_borders_of_the_examp
 
 def test_what_leaves_no_room_for_the_phones_is_left_out(archive: Archive) -> None:
     short = Candidates(
-        np.zeros(2, int),
         np.array([2, 0]),
         np.array([1, 1]),
         np.array([0.0, 1.0]),

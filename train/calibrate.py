@@ -28,7 +28,7 @@ from stdsearch.rescore import Candidates
 from stdsearch.search import Archive, Request
 from stdsearch.types import Spoken, Term
 
-RIDGE = 1e-3  # L2 penalty on standardised weights, against a mean log loss
+RIDGE = 1e-4  # L2 penalty on standardised weights, against a mean log loss
 EXAMPLES = (1, 3, 5)  # how many examples a spoken query is fitted with
 SQUARED = ("pace", "length", "stretch")  # features whose best value lies in the middle
 INTERVAL = tuple[float, float]
@@ -79,14 +79,17 @@ class Labelled:
     true: np.ndarray
 
 
-def label(task: Task, archive: Archive, kwid: str, places: Candidates) -> np.ndarray:
-    """Which candidates (n,) are occurrences, by NIST's rule, each occurrence given to the best candidate near it."""
+def label(task: Task, paths: Mapping[int, str], kwid: str, places: Candidates) -> np.ndarray:
+    """Which candidates (n,) are occurrences, by NIST's rule, each occurrence given to the best candidate near it.
+
+    paths: of the recordings, by recording id.
+    """
     tolerance = ScoringSettings().tolerance
     free = {key: list(spans) for key, spans in task.occurrences.items() if key[0] == kwid}
     true = np.zeros(len(places), bool)
     for i in np.argsort(-places.score, kind="stable"):
-        recording = archive.reader.recordings[int(places.recording_id[i])]
-        spans = free.get((kwid, file_id(recording.path), int(places.channel[i])), [])
+        path = paths[int(places.recording_id[i])]
+        spans = free.get((kwid, file_id(path), int(places.channel[i])), [])
         middle = (places.tbeg[i] + places.tend[i]) / 2
         for span in spans:
             if span[0] - tolerance <= middle <= span[1] + tolerance:
@@ -96,16 +99,20 @@ def label(task: Task, archive: Archive, kwid: str, places: Candidates) -> np.nda
     return true
 
 
+def labelled(
+    task: Task, paths: Mapping[int, str], kwid: str, places: Candidates, features: Mapping[str, np.ndarray]
+) -> Labelled:
+    """One term's candidates, overlapping ones merged as search does once their borders are exact."""
+    kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
+    chosen = {name: value[kept] for name, value in features.items()}
+    return Labelled(chosen, label(task, paths, kwid, places.take(kept)))
+
+
 def collect(task: Task, archive: Archive, requests: Iterable[Request]) -> list[Labelled]:
-    """The candidates of every request, overlapping ones merged as search does once their borders are exact."""
-    labelled = []
-    for request in requests:
-        places, features = archive.candidates([archive.prepare(request)])
-        if len(places):
-            kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
-            chosen = {name: value[kept] for name, value in features.items()}
-            labelled.append(Labelled(chosen, label(task, archive, request.kwid, places.take(kept))))
-    return labelled
+    """The candidates of every request that has any."""
+    paths = {recording_id: recording.path for recording_id, recording in archive.reader.recordings.items()}
+    found = ((request.kwid, *archive.candidates(archive.prepare(request))) for request in requests)
+    return [labelled(task, paths, kwid, places, features) for kwid, places, features in found if len(places)]
 
 
 def fit_calibration(terms: Sequence[Labelled]) -> Calibration:

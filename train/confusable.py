@@ -1,4 +1,4 @@
-"""Confusable words: for each pronunciation of a vocabulary those nearest to it by Levenshtein distance over phones."""
+"""What sounds alike, by Levenshtein distance over phones: words of a vocabulary, runs of phones in running speech."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,8 @@ import numba
 import numpy as np
 
 from stdsearch.phones import PHONE_INDEX
+
+SEPARATOR = -1  # a label that no run crosses
 
 
 def distance(one: Sequence[str], other: Sequence[str]) -> int:
@@ -71,3 +73,33 @@ def _nearest(phones: np.ndarray, lengths: np.ndarray, k: int) -> tuple[np.ndarra
                 found[i, place] = value
                 index[i, place] = j
     return index, found
+
+
+@numba.njit(cache=True, nogil=True)
+def closest_runs(wanted: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The run of labels (n,) nearest to the phones wanted (m,), for each place that it may end at.
+
+    Returns where it begins (n,), counting from the first label, and its distance (n,); of equals the shortest run. One
+    that ends at place i is labels[begin : i + 1]; it is empty, and its distance m, at a SEPARATOR (Sellers, 1980).
+    """
+    n, m = len(labels), len(wanted)
+    first, found = np.empty(n, np.int64), np.empty(n, np.int64)
+    cost, begin = np.arange(m + 1), np.zeros(m + 1, np.int64)
+    for i in range(n):
+        if labels[i] == SEPARATOR:
+            for r in range(m + 1):
+                cost[r], begin[r] = r, i + 1
+            first[i], found[i] = i + 1, m
+            continue
+        diagonal, diagonal_begin = cost[0], begin[0]
+        begin[0] = i + 1
+        for r in range(m):
+            best, start = diagonal + (labels[i] != wanted[r]), diagonal_begin
+            if cost[r] + 1 < best or (cost[r] + 1 == best and begin[r] > start):  # a wanted phone is not there
+                best, start = cost[r] + 1, begin[r]
+            if cost[r + 1] + 1 < best or (cost[r + 1] + 1 == best and begin[r + 1] > start):  # one too many is
+                best, start = cost[r + 1] + 1, begin[r + 1]
+            diagonal, diagonal_begin = cost[r + 1], begin[r + 1]
+            cost[r + 1], begin[r + 1] = best, start
+        first[i], found[i] = begin[m], cost[m]
+    return first, found

@@ -102,6 +102,8 @@ def model_card(
     fingerprint = "" if isinstance(product, Verifier) else f"\n- fingerprint `{product.fingerprint}`"
     recipe = f"recipe `{about['recipe']}`, variant `{about['variant']}`" + (", small" if about["small"] else "")
     length = f"{step} steps ({step / about['steps_per_epoch']:.1f} epochs)"
+    if "start" in identity:
+        length += f" from encoder `{identity['start']}` on"
     return f"""# {name}
 
 {title}

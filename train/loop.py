@@ -79,6 +79,8 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
     groups = recipe.parameter_groups(settings.weight_decay)
     optimizer = _optimizer(groups, settings)
     identity = {"recipe": recipe.name, "product": recipe.product, **recipe.settings(), "loop": asdict(settings)}
+    if recipe.start:
+        identity["start"] = recipe.start
     run = checkpoint.Run(out, identity)
     first = run.resume(model, average, optimizer)
     log_file = out / "log.jsonl"

@@ -20,7 +20,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX, PHONES
 from stdsearch.verifier import MARGIN
 from stdsearch.verifier.network import STEPS
-from train.confusable import distance, nearest
+from train.confusable import SEPARATOR, closest_runs, distance, nearest
 from train.frame_data import FrameData
 from train.hard_negatives import draw_edits, edited_steps
 from train.speech import Phones
@@ -44,13 +44,17 @@ class PairSettings:
     neighbours: int = 20  # confusable words looked at for each word
     easy_distance: float = 0.6  # an easy mismatch is that share of its phones or more away
     hard_distance: float = 0.5  # a hard one at most so much
+    crossing: float = (
+        0.0  # hard mismatches that are runs of phones, whatever the borders of words, as search finds them
+    )
+    looked_through: int = 300  # utterances, for one of those
     jitter: float = 0.06  # ± that a border may be off
     edited: float = 0.6  # matches of which a hard negative is made out of the memory bank
     edits: int = 3  # at most, of one phrase
 
 
 class Place(NamedTuple):
-    """Where a phrase is said: words [first, last) of an utterance."""
+    """Where something is said: phones [first, last) of an utterance."""
 
     utterance: int
     first: int
@@ -110,14 +114,14 @@ class Phrases:
         self.all: list[list[Phones]] = [[] for _ in settings.words]
         self.repeated: list[list[Phones]] = [[] for _ in settings.words]
         for phones, places in self.places.items():
-            n = min(place.last - place.first for place in places) - 1
+            n = min(len(self.words(place)) for place in places) - 1
             self.all[n].append(phones)
             if len({place.utterance for place in places}) > 1:
                 self.repeated[n].append(phones)
         spelt: dict[Phones, set[str]] = defaultdict(set)
         for u, utterance in enumerate(data.utterances):
-            for i, word in enumerate(utterance.words):
-                spelt[self.phones(Place(u, i, i + 1))].add(word.text)
+            for word, *at in zip(utterance.words, data.borders[u], data.borders[u][1:], strict=False):
+                spelt[self.phones(Place(u, *at))].add(word.text)
         words = sorted(spelt)
         index, found = nearest(words, settings.neighbours)
         # other pronunciations of a word are that word
@@ -139,13 +143,19 @@ class Phrases:
                     break
                 at = self.data.borders[utterance]
                 if s.min_phones <= at[last] - at[first] <= s.max_phones:
-                    runs.append(Place(utterance, first, last))
+                    runs.append(Place(utterance, int(at[first]), int(at[last])))
         return runs
 
     def phones(self, place: Place) -> Phones:
         """What is said there."""
+        return tuple(PHONES[label - 1] for label in self.data.phones[place.utterance][place.first : place.last])
+
+    def words(self, place: Place) -> list[Phones]:
+        """What is said there, word by word, parts of words too."""
         at = self.data.borders[place.utterance]
-        return tuple(PHONES[label - 1] for label in self.data.phones[place.utterance][at[place.first] : at[place.last]])
+        inner = at[(at > place.first) & (at < place.last)].tolist()
+        borders = itertools.pairwise([place.first, *inner, place.last])
+        return [self.phones(Place(place.utterance, *border)) for border in borders]
 
     def anchor(self, random: np.random.Generator, *, repeated: bool) -> Phones:
         """A phrase, each of as many words as likely as another; of those said twice where there are any."""
@@ -166,7 +176,7 @@ class Phrases:
         """A phrase against another of as many words, which sounds nothing like it if that is found soon."""
         phones = self.anchor(random, repeated=repeated)
         example = self._place(phones, random)
-        others = self.all[example.last - example.first - 1]
+        others = self.all[len(self.words(example)) - 1]
         other = phones
         for _ in range(TRIES):
             candidate = others[int(random.integers(len(others)))]
@@ -184,9 +194,11 @@ class Phrases:
         spoken: it must be said somewhere. Falls back to an easy mismatch where nothing is confusable.
         """
         s, found = self.settings, None
+        if random.random() < s.crossing and (trial := self.crossing(random, spoken=spoken)):
+            return trial
         for _ in range(TRIES * (4 if spoken else 1)):
             query = self._place(self.anchor(random, repeated=False), random)
-            words = [self.phones(Place(query.utterance, i, i + 1)) for i in range(query.first, query.last)]
+            words = self.words(query)
             lengths = np.array([len(word) for word in words])
             which = int(random.choice(len(words), p=lengths / lengths.sum()))
             near = self.confusable[words[which]]
@@ -205,6 +217,45 @@ class Phrases:
         if found is None or spoken:
             return self.easy(random, repeated=True)
         return found
+
+    def crossing(self, random: np.random.Generator, *, spoken: bool) -> Trial | None:
+        """A phrase against a run of phones in running speech that comes near it, if one does; spoken: as in `hard`.
+
+        Runs that share phones with the phrase itself, said there, are no mismatches, nor are its words said otherwise.
+        """
+        s, data = self.settings, self.data
+        phones = self.anchor(random, repeated=spoken)
+        example = self._place(phones, random)
+        n = len(data.utterances)
+        chosen = (int(random.integers(n)) + np.arange(min(n, s.looked_through))) % n
+        labels = np.concatenate([np.append(data.phones[u], SEPARATOR) for u in chosen])
+        wanted = np.array([PHONE_INDEX[phone] for phone in phones])
+        first, cost = closest_runs(wanted, labels)
+        said = np.flatnonzero(cost == 0)
+        taken = np.zeros(len(labels) + 1, int)
+        np.add.at(taken, said + 1 - len(phones), 1)
+        np.add.at(taken, said + 1, -1)
+        taken = np.cumsum(np.append(0, np.cumsum(taken) > 0))  # phones of the phrase itself up to each place
+        last = np.arange(len(labels)) + 1
+        near = (cost <= s.hard_distance * len(phones)) & (taken[last] == taken[first]) & (last - first >= s.min_phones)
+        ends = np.flatnonzero(near)
+        if not len(ends):
+            return None
+        closeness = np.exp(-cost[ends].astype(float))
+        end = int(random.choice(ends, p=closeness / closeness.sum()))
+        before = np.cumsum([0, *(len(data.phones[u]) + 1 for u in chosen)])
+        which = int(np.searchsorted(before, end, side="right")) - 1
+        query = Place(int(chosen[which]), int(first[end] - before[which]), int(end + 1 - before[which]))
+        heard = self._text(query)
+        if any(self._text(place) in heard for place in self.places[phones]):
+            return None
+        return Trial(phones, example, query, HARD)
+
+    def _text(self, place: Place) -> str:
+        """The words that have phones there, each between blanks."""
+        at, words = self.data.borders[place.utterance], self.data.utterances[place.utterance].words
+        first, last = np.searchsorted(at, place.first, side="right") - 1, np.searchsorted(at, place.last)
+        return f" {' '.join(word.text for word in words[first:last])} "
 
     def _place(self, phones: Phones, random: np.random.Generator) -> Place:
         places = self.places[phones]
@@ -286,8 +337,7 @@ def _cut(
     data: FrameData, place: Place, margin: float, jitter: float, random: np.random.Generator | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, width) of a phrase with its margin, and where its phones (L, 2) lie in them, in steps of 20 ms."""
-    at = data.borders[place.utterance]
-    times = data.times[place.utterance][at[place.first] : at[place.last]]
+    times = data.times[place.utterance][place.first : place.last]
     version = 0
     off = np.zeros(2)
     if random is not None:

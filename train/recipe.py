@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from stdsearch.encoder import Encoder
+from stdsearch.errors import StdSearchError
 from train.manifest import Utterance
 from train.speech import Phones
 
@@ -56,6 +58,21 @@ class Recipe(ABC):
     criterion: ClassVar[str]  # the figure of `evaluate` that tells the better of two models
     steps_per_epoch: int
     model: nn.Module
+    start: str | None = None  # fingerprint of the encoder that `start_from` took
+
+    def start_from(self, encoder: Encoder) -> None:
+        """Take the weights of a trained encoder instead of random ones.
+
+        Raises StdSearchError if it is none of this recipe, or of other settings.
+        """
+        own: Encoder = self.model.encoder  # type: ignore[assignment]
+        if own.kind != encoder.kind or own.settings != encoder.settings:
+            raise StdSearchError(
+                f"{self.name}: cannot start from encoder {encoder.fingerprint[:16]}, which is of another kind or "
+                "other settings; give one that this recipe has made, of the same variant and size"
+            )
+        own.load_state_dict(encoder.state_dict())
+        self.start = encoder.fingerprint
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

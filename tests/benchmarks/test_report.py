@@ -1,4 +1,4 @@
-from report import jmcl, pairs, phrases, samediff
+from report import failures, jmcl, pairs, phrases, probabilities, robustness, samediff
 
 ABOUT = {"system": "mine", "trained_on": "my data, 1 h", "tested_on": "dev", "cut": True}
 
@@ -31,3 +31,57 @@ def test_phrase_trials_are_told_with_enrolment_expansion_and_repetition():
     plcl = "| PLCL | TA | LibriSpeech train-clean-100 and -360, 460 h; Whisper-tiny | LibriPhrase, official |"
     assert f"{plcl} not said |  | 0.57 | 8.47 | 99.97 | 96.59 |" in table
     assert table[-1] == "| dev | 1 |" + " 3 |" * 7 + " – |"
+
+
+def test_a_spoilt_condition_stands_with_its_loss_and_the_clean_one_without():
+    figures = dict.fromkeys(("mtwv", "atwv", "map", "fom", "stwv"), 0.5) | {"targets": 7}
+    lost = {"lost": {"mtwv": [0.1, -0.05, 0.2], "map": [0.25, 0.2, 0.3]}}
+    result = {
+        "asked": {"text": 40}, "seed": 3, "encoder": "abc",
+        "rooms": {"small": {"metres": [4, 3, 2.5], "t60": 0.3, "metres_away": 1.5, "direct_to_reverberant_db": -6.0}},
+        "conditions": {
+            name: about | {"systems": {"text": figures | lost}}
+            for name, about in (("clean", {"kbits": 512.0}), ("one long file", {}))
+        },
+        "speakers": [{"corpus": "read", "speaker": "", "speakers": 2, "seconds": 90, "text": figures}],
+    }  # fmt: skip
+    lines = robustness(result).splitlines()
+    assert lines[0].startswith(
+        "40 terms by text, drawn with seed 3; encoder abc. Rooms: small: 4 × 3 × 2.5 m, T60 0.3 s"
+    )
+    assert "| clean | 512.0 | text |" + " 0.500 |" * 5 + " – | – |" in lines
+    both = " 0.100 (-0.050 to 0.200) | 0.250 (0.200 to 0.300) |"
+    assert "| one long file | – | text |" + " 0.500 |" * 5 + both in lines
+    assert "| read | all 2 | 90 | text | 7 |" + " 0.500 |" * 5 in lines
+
+
+def test_failures_are_told_by_kind_and_by_word():
+    alarms = [{"said": "doctors", "kind": "an inflection"}, {"said": "dock", "kind": "other sounds"}]
+    worst = {"term": "doctor", "targets": 2, "misses": {"no candidate": 1}, "value": -0.5, "ap": 0.25}
+    result = {
+        "misses": {"no candidate": 1},
+        "false_alarms": {"an inflection": 1},
+        "false_hits": {"an inflection": 3, "other sounds": 4},
+        "as_scored": {"mtwv": 0.5},
+        "forgiven": {"mtwv": 0.6},
+        "worst_terms": [worst | {"false_alarms": alarms}],
+        "surest_false_hits": [{"term": "doctor", "score": 0.9, "said": "doctors", "kind": "an inflection"}],
+    }
+    lines = failures(result).splitlines()
+    assert "| missed: no candidate | 1 |  |" in lines
+    assert "| other sounds | 0 | 4 |" in lines
+    assert "| doctor | 2 | 1 | -0.500 | 0.250 | doctors (an inflection); dock (other sounds) |" in lines
+    assert "| doctor | 0.900 | doctors | an inflection |" in lines
+    assert "As scored: MTWV 0.500. Without what a listener would hardly call wrong: MTWV 0.600." in lines
+
+
+def test_probabilities_of_systems_stand_side_by_side():
+    def part(*bins: tuple[float, float]) -> dict:
+        rows = [{"from": low, "to": high, "hits": 5, "predicted": 0.25, "true": 0.5} for low, high in bins]
+        costs = [{"beta": 10.0, "atwv": 0.7, "mtwv": 0.8}]
+        return {"cnxe": 0.4, "min_cnxe": 0.3, "reliability": rows, "costs": costs}
+
+    lines = probabilities({"systems": {"text": part((0, 0.1), (0.1, 1)), "audio1": part((0.1, 1))}}).splitlines()
+    assert "| 0 to 0.1 | 5 | 0.250 / 0.500 |  | – |" in lines
+    assert "| 0.1 to 1 | 5 | 0.250 / 0.500 | 5 | 0.250 / 0.500 |" in lines
+    assert lines[-1] == "| audio1 | 0.400 | 0.300 | 0.700 / 0.800 |"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stdsearch.encoder import EncoderSettings, SpanEncoder
+from stdsearch.encoder import EncoderSettings, SpanEncoder, span
 from stdsearch.encoder.span import normalise_mel
 from stdsearch.phones import SYMBOLS
 
@@ -48,6 +48,20 @@ def test_embeddings_are_unit_vectors(encoder, waveform):
     assert spans.shape == (3, SMALL.dim)
     assert texts.shape == (2, SMALL.dim)
     np.testing.assert_allclose(np.linalg.norm(np.concatenate([spans, texts]), axis=1), 1, rtol=1e-5)
+
+
+def test_bfloat16_changes_little(encoder, waveform, monkeypatch):
+    def embed():
+        frames = encoder.frames(waveform)
+        return frames.hidden, encoder.embed_spans(frames, [0.1, 0.2], [0.5, 0.9])
+
+    hidden, embeddings = embed()
+    monkeypatch.setattr(span, "FAST_BF16", [name for name, value in torch.cpu.get_capabilities().items() if value])
+    fast_hidden, fast_embeddings = embed()
+    assert not np.array_equal(hidden, fast_hidden)
+    assert fast_hidden.dtype == fast_embeddings.dtype == np.float32
+    assert fast_hidden == pytest.approx(hidden, abs=0.1)
+    assert (embeddings * fast_embeddings).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
 def test_padding_changes_nothing(encoder):

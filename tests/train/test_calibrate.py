@@ -15,6 +15,16 @@ def test_logistic_recovers_what_made_the_labels():
     assert abs(model.weights[2]) < 0.05
 
 
+def test_rare_truth_is_told_without_shrinking_from_it():
+    """True candidates are one in a hundred, so that the log loss is small, and so must the penalty be."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=100_000)
+    true = random.random(100_000) < 1 / (1 + np.exp(7 - 2.5 * x))
+    said = 1 / (1 + np.exp(-fit_logistic({"x": x}, true).log_odds({"x": x})))
+    sure = said > 0.5
+    assert said[sure].mean() == pytest.approx(true[sure].mean(), abs=0.05)
+
+
 def test_constant_features_do_no_harm():
     model = fit_logistic({"same": np.ones(10), "x": np.arange(10.0)}, np.arange(10) > 5)
     assert np.isfinite(model.log_odds({"same": np.ones(3), "x": np.arange(3.0)})).all()

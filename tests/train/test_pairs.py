@@ -45,7 +45,9 @@ def test_where_nothing_is_said_twice_phrases_are_enrolled_by_text(
 
 
 def said(data: FrameData, place: Place) -> list[str]:
-    return [w.text for w in data.utterances[place.utterance].words[place.first : place.last]]
+    borders = data.borders[place.utterance].tolist()
+    words = data.utterances[place.utterance].words
+    return [word.text for word in words[borders.index(place.first) : borders.index(place.last)]]
 
 
 def test_phrases_are_all_runs_of_words(data: FrameData, phrases: Phrases) -> None:
@@ -120,6 +122,24 @@ def equal(a: Pairs, b: Pairs) -> bool:
     return all(torch.equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(Pairs))
 
 
+def test_search_takes_runs_of_phones_for_a_phrase(data: FrameData) -> None:
+    crossing = Phrases(data, replace(SETTINGS, crossing=1.0, hard_distance=0.7))
+    random, across = np.random.default_rng(0), 0
+    for _ in range(100):
+        trial = crossing.crossing(random, spoken=True)
+        if trial is None:
+            continue
+        heard = crossing.phones(trial.query)
+        assert trial.kind == HARD
+        assert trial.example is not None
+        assert SETTINGS.min_phones <= len(heard)
+        assert 0 < distance(trial.phones, heard) <= 0.7 * len(trial.phones)
+        borders = data.borders[trial.query.utterance].tolist()
+        across += trial.query.first not in borders or trial.query.last not in borders
+    assert across > 10
+    assert len(crossing.words(Place(0, 1, 7))) == sum(1 < at < 7 for at in data.borders[0]) + 1
+
+
 def test_a_batch_follows_from_seed_and_step(data: FrameData, phrases: Phrases) -> None:
     batches = PairBatches(phrases, 1)
     other = PairBatches(Phrases(data, SETTINGS), 1)
@@ -146,12 +166,12 @@ def test_phones_lie_where_they_are_said(data: FrameData, phrases: Phrases) -> No
     batch = collate(trials, phrases)
     assert not len(batch.edited_row)
     for row, trial in enumerate(trials):
-        word = data.utterances[trial.query.utterance].words[trial.query.first]
-        first = max(0, round((word.tbeg - MARGIN) / 0.04))
+        tbeg = data.times[trial.query.utterance][trial.query.first, 0]
+        first = max(0, round((tbeg - MARGIN) / 0.04))
         n = int(batch.phone_length[row])
         assert batch.phones[row, :n].tolist() == [PHONE_INDEX[phone] for phone in trial.phones]
         spans = batch.query_spans[row, :n].numpy()
-        assert spans[0, 0] * 0.02 + first * 0.04 == pytest.approx(word.tbeg, abs=1e-4)
+        assert spans[0, 0] * 0.02 + first * 0.04 == pytest.approx(tbeg, abs=1e-4)
         assert np.diff(spans, axis=1)[:, 0] * 0.02 == pytest.approx(PHONE_SECONDS, abs=0.002)
         assert not batch.query_spans[row, n:].any()
         frames = batch.query[row, : int(batch.query_length[row])].numpy()

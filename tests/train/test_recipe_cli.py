@@ -100,6 +100,23 @@ def test_a_variant_is_what_is_trained(run: Run, manifest: Path, tmp_path: Path) 
     assert "phoneme" not in line
 
 
+def test_a_trained_encoder_is_gone_on_from(run: Run, manifest: Path, tmp_path: Path) -> None:
+    command = ("jmcl", "--data", manifest, "--cache", "c", "--steps", 1, "--threads", 1)
+    run(*command, "--out", "first")
+    run("export", "first", "first.safetensors")
+    result = run(*command, "--out", "more", "--start-from", "first.safetensors", "--learning-rate", 1e-12)
+    assert result.exit_code == 0, result.output
+    run("export", "more", "more.safetensors")
+    first, more = (load_encoder(tmp_path / f"{name}.safetensors") for name in ("first", "more"))
+    for name, weights in first.state_dict().items():
+        assert torch.allclose(more.state_dict()[name], weights, atol=1e-3), name
+    assert f"from encoder `{first.fingerprint}` on" in (tmp_path / "more.md").read_text()
+
+    result = run("adml", "--data", manifest, "--out", "other", "--steps", 1, "--start-from", "first.safetensors")
+    assert isinstance(result.exception, StdSearchError)
+    assert "cannot start from encoder" in str(result.exception)
+
+
 def test_figures_go_to_tensorboard_too(run: Run, manifest: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

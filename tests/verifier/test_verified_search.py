@@ -42,7 +42,7 @@ def test_the_feature_is_that_of_each_span_alone(
     """Of several pronunciations, as "read" has, the best; over examples the mean."""
     examples = tuple(Spoken(archive_folder / "audio" / "odd.wav", 0.4 + i, 0.8 + i) for i in range(n_examples))
     query = archive.prepare(Request("KW-1", text, examples))
-    places, _ = archive.candidates([query])
+    places, _ = archive.candidates(query)
     found, features = rescore([query], places.take(np.arange(5)), archive.reader, archive.encoder, verifier)
     _, plain = rescore([query], places.take(np.arange(5)), archive.reader, archive.encoder)
     assert features.keys() == plain.keys() | {"verifier"}
@@ -67,7 +67,7 @@ def expected(query: Query, verifier: Verifier, span: np.ndarray) -> float:
 
 def test_without_a_calibration_the_verifier_alone_decides(verified: Archive) -> None:
     query = verified.prepare(Request("KW-1", "star"))
-    places, features = verified.candidates([query])
+    places, features = verified.candidates(query)
     hits = verified.search("star").hits
     best = int(np.argmax(features["verifier"]))
     assert hits[0].tbeg == pytest.approx(places.tbeg[best], abs=1e-3)

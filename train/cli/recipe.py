@@ -39,6 +39,10 @@ def _options(name: str) -> list[click.Parameter]:
     length = f"{epochs} epochs" if epochs else f"{loop.steps} steps"
     takes = plan(name).takes
     special = {
+        "start_from": click.Option(
+            ["--start-from"], type=FILE, metavar="MODEL",
+            help="Encoder to go on from, instead of random weights; of the same recipe, variant and size.",
+        ),
         "encoder": click.Option(["--encoder"], type=FILE, help="Encoder to build upon [default: the one that ships]."),
         "corpus_weight": click.Option(
             ["--corpus-weight", "corpus_weights"], type=Assignment(click.FloatRange(min=0)), multiple=True,
@@ -97,9 +101,11 @@ def _train(
     cache: Path | None,
     allow_shared_speakers: bool,
     tensorboard: bool,
+    start_from: Path | None = None,
     encoder: Path | None = None,
     corpus_weights: tuple[tuple[str, float], ...] = (),
 ) -> None:
+    from stdsearch.encoder import load_encoder
     from stdsearch.pronounce.lexicon import Dictionary
     from stdsearch.threads import available_cores, set_threads
     from train.cli.live import Live
@@ -147,6 +153,8 @@ def _train(
                 progress=live.reading,
             ),
         )
+        if start_from:
+            recipe.start_from(load_encoder(start_from))
         if epochs is None and steps is None:
             epochs, steps = planned.epochs, planned.loop.steps
         n_steps = recipe.steps_per_epoch * epochs if epochs else steps

@@ -65,6 +65,7 @@ VARIANTS: dict[str, PLCLSettings] = {
     "without-phoneme-level": replace(_PAPER, phoneme_level=False),
     "without-memory-bank": _NO_BANK,  # and so without the negatives made out of it
     "without-hard-negatives": _PLAIN,  # made ones: mined ones stand for those that LibriPhrase has
+    "for-search": replace(_PAPER, pairs=replace(_PAPER.pairs, crossing=0.5)),  # ours: what search takes for a term
     "text": replace(_PAPER, enrolment="text"),
     "text-without-hard-negatives": replace(_PLAIN, enrolment="text"),
     "text-without-memory-bank": replace(_NO_BANK, enrolment="text"),

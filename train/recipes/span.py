@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stdsearch.encoder import EncoderSettings, SpanEncoder
+from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder
 from stdsearch.encoder.base import pad_phones
 from stdsearch.encoder.span import STRIDE
 from train.augment import AugmentSettings, augmenter
@@ -71,6 +71,11 @@ class SpanRecipe(Recipe):
         self.steps_per_epoch = max(1, round(self.train.seconds / mel.hop / crop_frames))
         augment = augmenter(settings.augment, mel, inputs.noise)
         self._batches = Batches(self.train, settings.data, augment, inputs.dictionary, weights, inputs.seed)
+
+    def start_from(self, encoder: Encoder) -> None:
+        """See train.recipe.Recipe; how often each phone is said stays that of the training data."""
+        super().start_from(encoder)
+        self.model.encoder.log_prior.copy_(torch.from_numpy(self.train.log_prior()))
 
     def settings(self) -> dict[str, Any]:
         """Everything that must be equal for a checkpoint to go on."""

@@ -1,0 +1,211 @@
+"""Search in spoiled audio: noise, rooms, codecs, a telephone line, one long file; and by who speaks.
+
+    python benchmarks/robustness.py ../shared/speech/dev ../shared/speech/test [--terms 400] [--conditions clean ...]
+
+The recordings of each task are changed, indexed in a scratch folder, searched and scored, condition by condition; the
+spoken examples stay as they are. The terms searched for are a sample, the same in every condition, so that losses
+against the clean recordings are paired; the table by corpus and speaker takes all terms. SNR is the power within words
+to that of a stretch of a recording of --noise, or of a babble of six training voices. A task lies in a folder of speech
+with a noise folder and a manifest.tsv in it. Writes benchmarks/results/robustness_TASK.json after each condition.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from conditions import ROOMS, Condition, Speech, babble, conditions, describe, read_noises, write_float
+from measure import write_result
+from rich.console import Console
+from rich.table import Table
+from std_task import FIGURES, SYSTEMS, Task, figures, index, report, search
+
+from stdsearch.audio import SAMPLE_RATE, read
+from stdsearch.formats.ecf import Excerpt
+from stdsearch.formats.hits import file_id
+from stdsearch.formats.kwslist import KWSList
+from stdsearch.metrics import Report, bootstrap, score
+from stdsearch.search import Archive
+from stdsearch.threads import set_threads
+
+CLEAN, JOINED = "clean", "one long file"
+DRAWS = bootstrap.BootstrapSettings(n_resamples=300)
+LEAST_SECONDS = 120.0  # of a speaker who gets a row
+
+
+def recordings(task: Task, folder: Path) -> Iterator[tuple[Excerpt, Speech]]:
+    """Each recording of the ECF with the times of its words; folder is where links to them are made."""
+    task.link_audio(folder)
+    words: dict[str, list[tuple[float, float]]] = {}
+    for row in task.rttm:
+        if row.type == "LEXEME" and row.tbeg is not None and row.dur is not None:
+            words.setdefault(row.file, []).append((row.tbeg, row.tbeg + row.dur))
+    for excerpt in task.ecf.excerpts:
+        said = np.array(words.get(file_id(excerpt.audio_filename), [])).reshape(-1, 2)
+        yield excerpt, Speech(read(folder / excerpt.audio_filename), said)
+
+
+def spoil(speech: Iterable[tuple[Excerpt, Speech]], condition: Condition, into: Path, seed: int) -> float:
+    """Write the recordings as the condition leaves them; kbit/s of the files.
+
+    The n-th recording draws the same noise in every condition.
+    """
+    n_bytes, seconds = 0, 0.0
+    for i, (excerpt, recording) in enumerate(speech):
+        path = (into / excerpt.audio_filename).with_suffix(condition.suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        condition.write(path, condition.change(recording, np.random.default_rng([seed, i])))
+        n_bytes, seconds = n_bytes + path.stat().st_size, seconds + len(recording.waveform) / SAMPLE_RATE
+    return n_bytes * 8 / 1000 / seconds
+
+
+def join(task: Task, speech: Iterable[tuple[Excerpt, Speech]], into: Path) -> Task:
+    """Write the recordings as one; the task moved there."""
+    offsets, waveforms, n_samples = {}, [], 0
+    for excerpt, recording in speech:
+        offsets[file_id(excerpt.audio_filename)] = n_samples / SAMPLE_RATE
+        waveforms.append(recording.waveform)
+        n_samples += len(recording.waveform)
+    into.mkdir(parents=True, exist_ok=True)
+    write_float(into / "joined.wav", np.concatenate(waveforms))
+    rttm = [
+        row._replace(file="joined", tbeg=round(row.tbeg + offsets[row.file], 3))
+        for row in task.rttm
+        if row.file in offsets and row.tbeg is not None
+    ]
+    whole = replace(task.ecf.excerpts[0], audio_filename="joined.wav", tbeg=0.0, dur=n_samples / SAMPLE_RATE)
+    return replace(task, ecf=replace(task.ecf, excerpts=(whole,)), rttm=rttm)
+
+
+def sample(task: Task, system: str, n_terms: int | None, seed: int) -> set[str]:
+    """The kwids of n of the terms that a system can be asked for, or of all."""
+    kwids = [request.kwid for request in task.requests(system)]
+    if n_terms is None or n_terms >= len(kwids):
+        return set(kwids)
+    return set(np.random.default_rng(seed).choice(kwids, n_terms, replace=False).tolist())
+
+
+def detect(task: Task, archive: Archive, asked: Mapping[str, set[str]], folder: Path) -> dict[str, KWSList]:
+    """The hits of each system's terms in an archive."""
+    return {
+        system: search(
+            archive,
+            [request for request in task.requests(system) if request.kwid in kwids],
+            folder / f"{system}.kwslist.xml",
+        )
+        for system, kwids in asked.items()
+    }
+
+
+def kept(scored: Report, clean: Report) -> dict[str, Any]:
+    """A report's figures, and what was lost against the clean recordings, with bootstrap intervals of the loss."""
+    lost = bootstrap.difference_intervals(clean.trials, scored.trials, settings=DRAWS)
+    summary, before = scored.summary, clean.summary
+    return figures(scored) | {
+        "lost": {
+            name: [round(getattr(before, name) - getattr(summary, name), 4), round(i.low, 4), round(i.high, 4)]
+            for name, i in lost.items()
+        }
+    }
+
+
+def by_speaker(task: Task, found: Mapping[str, KWSList]) -> list[dict[str, Any]]:
+    """Each corpus, and each speaker of two minutes or more, as a task of its own: figures of each system.
+
+    Audio lies in folders CORPUS/SPEAKER. T is that of the group, so a false alarm costs the more, but the rate counts.
+    """
+    groups: dict[tuple[str, str], list[Excerpt]] = {}
+    for excerpt in task.ecf.excerpts:
+        *corpus, speaker, _ = PurePosixPath(excerpt.audio_filename).parts
+        name = "/".join(corpus).removeprefix("audio/")
+        groups.setdefault((name, ""), []).append(excerpt)
+        groups.setdefault((name, speaker), []).append(excerpt)
+    rows = []
+    for (corpus, speaker), excerpts in sorted(groups.items()):
+        seconds = sum(excerpt.dur for excerpt in excerpts)
+        if speaker and seconds < LEAST_SECONDS:
+            continue
+        row: dict[str, Any] = {"corpus": corpus, "speaker": speaker, "seconds": round(seconds)}
+        row["speakers"] = len({PurePosixPath(excerpt.audio_filename).parent.name for excerpt in excerpts})
+        ecf = replace(task.ecf, excerpts=tuple(excerpts))
+        for system, kwslist in found.items():
+            asked = {detected.kwid for detected in kwslist.detected}
+            terms = tuple(term for term in task.kwlist.terms if term.kwid in asked)
+            row[system] = figures(score(kwslist, ecf, task.rttm, replace(task.kwlist, terms=terms)))
+        rows.append(row)
+    return rows
+
+
+def run(task: Task, chosen: Sequence[Condition], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is measured on a task, again after each condition; the clean recordings come first."""
+    asked = {system: sample(task, system, arguments.terms, arguments.seed) for system in arguments.systems}
+    every = {system: sample(task, system, None, arguments.seed) for system in arguments.systems}
+    result: dict[str, Any] = {"asked": {system: len(kwids) for system, kwids in asked.items()}}
+    result |= {"seed": arguments.seed, "rooms": {name: describe(room) for name, room in ROOMS.items()}}
+    result["conditions"], clean = {}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        speech = list(recordings(task, Path(scratch) / "originals"))
+        result["seconds"] = round(sum(len(recording.waveform) for _, recording in speech) / SAMPLE_RATE, 1)
+        for place, condition in enumerate([*chosen, None]):
+            folder = Path(scratch) / str(place)
+            about: dict[str, Any] = {}
+            if condition:
+                spoilt = task
+                about["kbits"] = round(spoil(speech, condition, folder / "audio", arguments.seed), 1)
+            else:
+                spoilt = join(task, speech, folder / "audio")
+            index(folder / "audio", folder / "archive", arguments.encoder, arguments.threads)
+            archive = Archive.open(folder / "archive")
+            found = detect(spoilt, archive, asked if clean else every, folder)
+            if not clean:
+                result["encoder"] = archive.reader.encoder_fingerprint[:16]
+                result["speakers"] = by_speaker(task, found)
+            scored = {system: report(spoilt, found[system], kwids) for system, kwids in asked.items()}
+            clean = clean or scored
+            systems = {system: kept(scored[system], clean[system]) for system in asked}
+            result["conditions"][condition.name if condition else JOINED] = about | {"systems": systems}
+            shutil.rmtree(folder)
+            yield result
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """The latest condition's figures, a line a system."""
+    name, condition = list(result["conditions"].items())[-1]
+    table = Table("condition", "system", *FIGURES, "fom", "MTWV lost")
+    for system, part in condition["systems"].items():
+        table.add_row(name, system, *(str(part[figure]) for figure in (*FIGURES, "fom")), str(part["lost"]["mtwv"]))
+    Console().print(table)
+
+
+def main() -> None:
+    """Run every task and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", type=Path, nargs="+", metavar="TASK_DIR")
+    parser.add_argument("--encoder", type=Path, help="default: the one that ships")
+    parser.add_argument("--noise", type=Path, help="folder of recordings; default: noise beside the first task")
+    parser.add_argument("--terms", type=int, default=400, help="a system is asked for (default 400)")
+    parser.add_argument("--seed", type=int, default=0, help="of the terms, the noise and the babble")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["text", "audio1"])
+    parser.add_argument("--conditions", nargs="+", help="some of them by name; the clean recordings come with them")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    set_threads(arguments.threads)
+    speech = arguments.tasks[0].parent
+    manifest = speech / "manifest.tsv"
+    voices = babble(manifest, arguments.seed) if manifest.exists() else None
+    known = conditions(read_noises(arguments.noise or speech / "noise"), voices)
+    if unknown := set(arguments.conditions or ()) - {condition.name for condition in known}:
+        parser.error(f"no condition {', '.join(sorted(unknown))}; there are: {'; '.join(c.name for c in known)}")
+    chosen = [c for c in known if c.name in (CLEAN, *(arguments.conditions or (c.name,)))]
+    for folder in arguments.tasks:
+        for result in run(Task.read(folder), chosen, arguments):
+            print_table(result)
+            print(write_result(f"robustness_{folder.name}", result, threads=arguments.threads))
+
+
+if __name__ == "__main__":
+    main()
