@@ -91,7 +91,7 @@ class Split:
     def archive(self, name: str, encoder: Path | None, options: Sequence[str] = ()) -> tuple[Archive, dict[str, float]]:
         """The archive of an encoder, indexed unless it is there, and what indexing took."""
         model = load_encoder(encoder)
-        made_from = self.audio, model.fingerprint, json.dumps(model.metadata), str(FORMAT), *options
+        made_from = self.audio, model.fingerprint, json.dumps(model.metadata, sort_keys=True), str(FORMAT), *options
         stem = f"archive-{name}-{digest(*made_from)}"
         folder, took = self.out / stem, self.out / f"{stem}.json"
         if not took.exists():
@@ -172,7 +172,7 @@ class Scorer:
         """The figures of a system for one kind of query; cpu_seconds: for each query, over the whole task."""
         path = self.out / f"{system.replace(' ', '-')}.{query}.{scores}.kwslist.xml"
         kwslist = keep(hits, path, system)
-        parts = {name: kwids for name, kwids in self.parts.items() if name != KNOWN or query == "text"}
+        parts = {name: kwids for name, kwids in self.parts.items() if name == "all" or query == "text"}
         row = {"system": system, "query": query, "scores": scores, "cpu_seconds_per_query": round(cpu_seconds, 5)}
         return row | {"parts": evaluate(self.task, kwslist, parts)}
 

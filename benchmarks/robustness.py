@@ -1,20 +1,20 @@
-"""Search in spoiled audio: noise, rooms, codecs, a telephone line, one long file; and by who speaks.
+"""Search in spoiled audio: noise, rooms, codecs, a telephone line, one long file.
 
     python benchmarks/robustness.py ../shared/speech/dev ../shared/speech/test [--terms 400] [--conditions clean ...]
 
 The recordings of each task are changed, indexed in a scratch folder, searched and scored, condition by condition; the
 spoken examples stay as they are. The terms searched for are a sample, the same in every condition, so that losses
-against the clean recordings are paired; the table by corpus and speaker takes all terms. SNR is the power within words
-to that of a stretch of a recording of --noise, or of a babble of six training voices. A task lies in a folder of speech
-with a noise folder and a manifest.tsv in it. Writes benchmarks/results/robustness_TASK.json after each condition.
+against the clean recordings are paired. SNR is the power within words to that of a stretch of a recording of --noise,
+or of a babble of six training voices. A task lies in a folder of speech with a noise folder and a manifest.tsv in it.
+Writes benchmarks/results/robustness_TASK.json after each condition. A quarter of an hour a task on two cores.
 """
 
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,12 @@ from stdsearch.audio import SAMPLE_RATE, read
 from stdsearch.formats.ecf import Excerpt
 from stdsearch.formats.hits import file_id
 from stdsearch.formats.kwslist import KWSList
-from stdsearch.metrics import Report, bootstrap, score
+from stdsearch.metrics import Report, bootstrap
 from stdsearch.search import Archive
 from stdsearch.threads import set_threads
 
 CLEAN, JOINED = "clean", "one long file"
 DRAWS = bootstrap.BootstrapSettings(n_resamples=300)
-LEAST_SECONDS = 120.0  # of a speaker who gets a row
 
 
 def recordings(task: Task, folder: Path) -> Iterator[tuple[Excerpt, Speech]]:
@@ -89,16 +88,10 @@ def sample(task: Task, system: str, n_terms: int | None, seed: int) -> set[str]:
     return set(np.random.default_rng(seed).choice(kwids, n_terms, replace=False).tolist())
 
 
-def detect(task: Task, archive: Archive, asked: Mapping[str, set[str]], folder: Path) -> dict[str, KWSList]:
-    """The hits of each system's terms in an archive."""
-    return {
-        system: search(
-            archive,
-            [request for request in task.requests(system) if request.kwid in kwids],
-            folder / f"{system}.kwslist.xml",
-        )
-        for system, kwids in asked.items()
-    }
+def detect(task: Task, archive: Archive, system: str, kwids: Set[str], folder: Path) -> KWSList:
+    """What a system finds of some terms in an archive."""
+    requests = [request for request in task.requests(system) if request.kwid in kwids]
+    return search(archive, requests, folder / f"{system}.kwslist.xml")
 
 
 def kept(scored: Report, clean: Report) -> dict[str, Any]:
@@ -113,61 +106,34 @@ def kept(scored: Report, clean: Report) -> dict[str, Any]:
     }
 
 
-def by_speaker(task: Task, found: Mapping[str, KWSList]) -> list[dict[str, Any]]:
-    """Each corpus, and each speaker of two minutes or more, as a task of its own: figures of each system.
+def run(task: Task, chosen: Mapping[str, Condition | None], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is measured on a task, again after each condition, of which the first is what losses are against.
 
-    Audio lies in folders CORPUS/SPEAKER. T is that of the group, so a false alarm costs the more, but the rate counts.
+    The condition None joins the recordings into one.
     """
-    groups: dict[tuple[str, str], list[Excerpt]] = {}
-    for excerpt in task.ecf.excerpts:
-        *corpus, speaker, _ = PurePosixPath(excerpt.audio_filename).parts
-        name = "/".join(corpus).removeprefix("audio/")
-        groups.setdefault((name, ""), []).append(excerpt)
-        groups.setdefault((name, speaker), []).append(excerpt)
-    rows = []
-    for (corpus, speaker), excerpts in sorted(groups.items()):
-        seconds = sum(excerpt.dur for excerpt in excerpts)
-        if speaker and seconds < LEAST_SECONDS:
-            continue
-        row: dict[str, Any] = {"corpus": corpus, "speaker": speaker, "seconds": round(seconds)}
-        row["speakers"] = len({PurePosixPath(excerpt.audio_filename).parent.name for excerpt in excerpts})
-        ecf = replace(task.ecf, excerpts=tuple(excerpts))
-        for system, kwslist in found.items():
-            asked = {detected.kwid for detected in kwslist.detected}
-            terms = tuple(term for term in task.kwlist.terms if term.kwid in asked)
-            row[system] = figures(score(kwslist, ecf, task.rttm, replace(task.kwlist, terms=terms)))
-        rows.append(row)
-    return rows
-
-
-def run(task: Task, chosen: Sequence[Condition], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What is measured on a task, again after each condition; the clean recordings come first."""
     asked = {system: sample(task, system, arguments.terms, arguments.seed) for system in arguments.systems}
-    every = {system: sample(task, system, None, arguments.seed) for system in arguments.systems}
     result: dict[str, Any] = {"asked": {system: len(kwids) for system, kwids in asked.items()}}
     result |= {"seed": arguments.seed, "rooms": {name: describe(room) for name, room in ROOMS.items()}}
-    result["conditions"], clean = {}, {}
+    result["conditions"], first = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         speech = list(recordings(task, Path(scratch) / "originals"))
-        result["seconds"] = round(sum(len(recording.waveform) for _, recording in speech) / SAMPLE_RATE, 1)
-        for place, condition in enumerate([*chosen, None]):
-            folder = Path(scratch) / str(place)
+        for place, (name, condition) in enumerate(chosen.items()):
+            folder, spoilt = Path(scratch) / str(place), task
             about: dict[str, Any] = {}
             if condition:
-                spoilt = task
                 about["kbits"] = round(spoil(speech, condition, folder / "audio", arguments.seed), 1)
             else:
                 spoilt = join(task, speech, folder / "audio")
             index(folder / "audio", folder / "archive", arguments.encoder, arguments.threads)
             archive = Archive.open(folder / "archive")
-            found = detect(spoilt, archive, asked if clean else every, folder)
-            if not clean:
-                result["encoder"] = archive.reader.encoder_fingerprint[:16]
-                result["speakers"] = by_speaker(task, found)
-            scored = {system: report(spoilt, found[system], kwids) for system, kwids in asked.items()}
-            clean = clean or scored
-            systems = {system: kept(scored[system], clean[system]) for system in asked}
-            result["conditions"][condition.name if condition else JOINED] = about | {"systems": systems}
+            result["encoder"] = archive.reader.encoder_fingerprint[:16]
+            scored = {
+                system: report(spoilt, detect(spoilt, archive, system, kwids, folder), kwids)
+                for system, kwids in asked.items()
+            }
+            first = first or scored
+            about["systems"] = {system: kept(scored[system], first[system]) for system in asked}
+            result["conditions"][name] = about
             shutil.rmtree(folder)
             yield result
 
@@ -197,10 +163,14 @@ def main() -> None:
     speech = arguments.tasks[0].parent
     manifest = speech / "manifest.tsv"
     voices = babble(manifest, arguments.seed) if manifest.exists() else None
-    known = conditions(read_noises(arguments.noise or speech / "noise"), voices)
-    if unknown := set(arguments.conditions or ()) - {condition.name for condition in known}:
-        parser.error(f"no condition {', '.join(sorted(unknown))}; there are: {'; '.join(c.name for c in known)}")
-    chosen = [c for c in known if c.name in (CLEAN, *(arguments.conditions or (c.name,)))]
+    known: dict[str, Condition | None] = {
+        condition.name: condition for condition in conditions(read_noises(arguments.noise or speech / "noise"), voices)
+    }
+    known[JOINED] = None
+    wanted = {CLEAN, *(arguments.conditions or known)}
+    if unknown := wanted - known.keys():
+        parser.error(f"no condition {', '.join(sorted(unknown))}; there are: {'; '.join(known)}")
+    chosen = {name: condition for name, condition in known.items() if name in wanted}
     for folder in arguments.tasks:
         for result in run(Task.read(folder), chosen, arguments):
             print_table(result)

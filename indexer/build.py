@@ -26,6 +26,7 @@ from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
 from stdsearch.threads import set_threads
+from stdsearch.vector_settings import VectorChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def build_archive(
     *,
     encoder_file: Path,
     settings: SlicingSettings,
+    vectors: VectorChoice | None = None,
     metadata: Metadata | None = None,
     threads: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -62,7 +64,7 @@ def build_archive(
     no source can be read.
     """
     check_out(out)
-    origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings))
+    origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings), vectors or VectorChoice())
     with sole_writer(out):
         check_out(out)  # once more, now that nobody else can make it an archive
         work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
@@ -92,6 +94,7 @@ def update_archive(
     out: Path,
     encoder: Encoder,
     *,
+    vectors: VectorChoice | None = None,
     metadata: Metadata | None = None,
     threads: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -99,8 +102,9 @@ def update_archive(
     """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
 
     Recordings whose files have the name, size and checksum that they had stay as they are; all others are indexed or
-    removed. encoder is the one that the archive carries. metadata has a row for each source; without it, recordings
-    keep the columns that they have, and new ones get empty ones.
+    removed. encoder is the one that the archive carries. vectors: how these are to be indexed from now on, by default
+    as before. metadata has a row for each source; without it, recordings keep the columns that they have, and new ones
+    get empty ones.
     Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
     """
     with sole_writer(out):
@@ -123,14 +127,14 @@ def update_archive(
             raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
         columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
         counts = archive.manifest.counts
-        if recordings != list(archive.recordings.values()) or not _equal(columns, archive.metadata):
+        is_as_it_was = recordings == list(archive.recordings.values()) and _equal(columns, archive.metadata)
+        if not is_as_it_was or vectors not in (None, origin.vectors):
             shard_parts = {
                 role: [*archive.manifest.parts[role], *(getattr(shard, role) for shard in shards)]
                 for role in ("segments", "frames")
             }
-            counts = commit_next(
-                archive, Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
-            )
+            content = Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
+            counts = commit_next(archive, content, vectors=vectors)
         discard(out)
     return _report(archive, changes, shards, counts)
 

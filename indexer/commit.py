@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from indexer.generations import part_name, publish
-from indexer.vectors import update_vectors, write_vectors
+from indexer.vectors import new_index, tune_by_words, updated_index
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader, write_spans
-from stdsearch.vectors import VectorSettings
+from stdsearch.errors import StdSearchError
+from stdsearch.vector_settings import VectorChoice, VectorSettings
+from stdsearch.vectors import FaissIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,26 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What makes the segments of archives comparable: the encoder, which lies in `file`, and how slices are cut."""
+    """What an archive is made with: the encoder, which lies in `file`, how slices are cut, how vectors are indexed."""
 
     encoder: EncoderFacts
     file: Path
     slicing: Mapping[str, Any]
+    vectors: VectorChoice
 
     @classmethod
     def of(cls, archive: ArchiveReader) -> "Origin":
         """That of an archive."""
-        return cls(archive.manifest.encoder, archive.encoder_path, archive.settings["slicing"])
+        return cls(archive.manifest.encoder, archive.encoder_path, archive.settings["slicing"], choice_of(archive))
+
+
+def choice_of(archive: ArchiveReader) -> VectorChoice:
+    """How an archive's vectors are to be indexed; raises StdSearchError if this version cannot index them so."""
+    kept = archive.settings.get("vectors", {})
+    try:
+        return VectorChoice(**{name: kept[name] for name in ("chosen", "recall") if name in kept})
+    except (TypeError, ValueError) as error:
+        raise StdSearchError(f"{archive.path}: {error}; index again") from error
 
 
 def commit_first(out: Path, content: Content, origin: Origin) -> Counts:
@@ -52,31 +64,36 @@ def commit_first(out: Path, content: Content, origin: Origin) -> Counts:
     shutil.copyfile(origin.file, out / part_name("encoder", 1))
     readers = _readers(out, content, origin.encoder.dim)
     live = _mask(content.recordings, content.next_ids.segment)
-    vectors = write_vectors(out / part_name("vectors", 1), readers, origin.encoder.dim, live)
-    return _publish(out, 1, content, readers, origin, vectors, seal(out, part_name("encoder", 1)))
+    settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
+    index = new_index(readers, origin.encoder.dim, settings, live)
+    return _publish(out, 1, content, readers, origin, index, settings, seal(out, part_name("encoder", 1)))
 
 
-def commit_next(archive: ArchiveReader, content: Content, *, renumbered: bool = False) -> Counts:
-    """Make the archive's next generation and release the archive.
+def commit_next(
+    archive: ArchiveReader, content: Content, *, renumbered: bool = False, vectors: VectorChoice | None = None
+) -> Counts:
+    """Make the archive's next generation and release the archive; vectors: how they are to be indexed from now on.
 
     Unless renumbered, the segments that it keeps have the ids they had.
     """
     out, generation, dim = archive.path, archive.manifest.generation + 1, archive.manifest.encoder.dim
+    origin = Origin.of(archive)
+    if vectors:
+        origin = replace(origin, vectors=vectors)
     readers = _readers(out, content, dim)
     live = _mask(content.recordings, content.next_ids.segment)
-    vectors = VectorSettings.for_size(int(live.sum()))
-    path = out / part_name("vectors", generation)
-    if renumbered or asdict(vectors) != archive.settings.get("vectors"):
-        write_vectors(path, readers, dim, live)
+    settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
+    kept = archive.settings.get("vectors", {})
+    if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
+        index = new_index(readers, dim, settings, live)
     else:
         before = _mask(archive.recordings.values(), content.next_ids.segment)
         added = live & ~before
         fresh = [reader for reader in readers if added[reader.first_id :][: len(reader)].any()]
         old = out / archive.manifest.part("vectors").name
-        update_vectors(old, path, fresh, dim, removed=before & ~live, added=added)
-    origin = Origin.of(archive)
+        index = updated_index(old, fresh, dim, removed=before & ~live, added=added)
     archive.release()
-    return _publish(out, generation, content, readers, origin, vectors, archive.manifest.part("encoder"))
+    return _publish(out, generation, content, readers, origin, index, settings, archive.manifest.part("encoder"))
 
 
 def _publish(
@@ -85,11 +102,15 @@ def _publish(
     content: Content,
     readers: Sequence[SegmentReader],
     origin: Origin,
-    vectors: VectorSettings,
+    index: FaissIndex,
+    settings: VectorSettings,
     encoder: Part,
 ) -> Counts:
     write_catalog(out / part_name("catalog", generation), content.recordings, content.columns)
     write_spans(out / part_name("spans", generation), readers, content.next_ids.segment)
+    n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
+    index.save(out / part_name("vectors", generation))
+    vectors = asdict(origin.vectors) | asdict(replace(settings, n_probe=n_probe))
     counts = Counts(
         recordings=len(content.recordings),
         channels=sum(recording.channels for recording in content.recordings),
@@ -99,7 +120,7 @@ def _publish(
     manifest = Manifest(
         generation=generation,
         encoder=origin.encoder,
-        settings={"slicing": dict(origin.slicing), "vectors": asdict(vectors)},
+        settings={"slicing": dict(origin.slicing), "vectors": vectors},
         counts=counts,
         next_ids=content.next_ids,
         parts={

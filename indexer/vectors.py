@@ -6,37 +6,56 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.archive.segments import SegmentReader
-from stdsearch.vectors import FaissIndex, VectorSettings
+from stdsearch.encoder import load_encoder
+from stdsearch.pronounce.lexicon import Dictionary
+from stdsearch.vector_settings import VectorSettings
+from stdsearch.vectors import FaissIndex
+
+TRIED_WORDS = 100
 
 
-def write_vectors(path: Path, shards: Sequence[SegmentReader], dim: int, live: np.ndarray) -> VectorSettings:
-    """Write the index of all shards' embeddings, of the kind that their number asks for, id = segment_id.
+def new_index(shards: Sequence[SegmentReader], dim: int, settings: VectorSettings, live: np.ndarray) -> FaissIndex:
+    """The index of all shards' embeddings, id = segment_id.
 
     live is a mask over segment ids; those of removed recordings are left out.
     """
-    n_segments = int(live.sum())
-    settings = VectorSettings.for_size(n_segments)
-    index = FaissIndex.empty(dim, settings)
-    if settings.training_vectors:
-        every = max(1, n_segments // settings.training_vectors)
-        sample = [block[live[ids]][::every] for shard in shards for ids, block in shard.embeddings()]
-        index.train(np.concatenate(sample))
+    index = FaissIndex.empty(dim, settings, _sample(shards, live, settings.training_vectors))
     _add(index, shards, live)
-    index.save(path)
-    return settings
+    return index
 
 
-def update_vectors(
-    old: Path, path: Path, shards: Sequence[SegmentReader], dim: int, *, removed: np.ndarray, added: np.ndarray
-) -> None:
-    """Write the index that `old` becomes without some segments and with others, masks over segment ids.
+def updated_index(
+    old: Path, shards: Sequence[SegmentReader], dim: int, *, removed: np.ndarray, added: np.ndarray
+) -> FaissIndex:
+    """What the index in the file `old` becomes without some segments and with others, masks over segment ids.
 
     shards need hold no more than what is added.
     """
     index = FaissIndex.load(old, dim, writable=True)
     index.remove(np.flatnonzero(removed))
     _add(index, shards, added)
-    index.save(path)
+    return index
+
+
+def tune_by_words(index: FaissIndex, encoder: Path, recall: float) -> int:
+    """How many lists the index visits from now on, set so that it finds what words of the dictionary are nearest to.
+
+    Few of them are said in an archive, and what is nearest to one that is not lies scattered over more lists.
+    """
+    if not index.has_lists:
+        return 0
+    pronunciations = Dictionary().all_pronunciations()
+    drawn = np.random.default_rng(0).choice(len(pronunciations), TRIED_WORDS, replace=False)
+    words = load_encoder(encoder).embed_phones([pronunciations[number] for number in drawn])
+    return index.tune(words, recall)
+
+
+def _sample(shards: Sequence[SegmentReader], live: np.ndarray, n_vectors: int) -> np.ndarray | None:
+    """About n_vectors embeddings (n, dim), from everywhere; None if none are asked for."""
+    if not n_vectors:
+        return None
+    every = max(1, int(live.sum()) // n_vectors)
+    return np.concatenate([block[live[ids]][::every] for shard in shards for ids, block in shard.embeddings()])
 
 
 def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray) -> None:

@@ -1,13 +1,18 @@
 """Nearest vectors by inner product, behind one narrow interface that more than FAISS could stand behind.
 
-The rule for which index is made: below EXACT_BELOW vectors an exhaustive scan, which then takes less than 10 ms on one
-core; from there on an inverted file (IVF) of 2^round(log2 sqrt(n)) lists with 8 bits a dimension (SQ8), of which a
-query visits a quarter. Over 0.6 hours of speech (215,580 segments, 200 typed terms) that finds 99.7 % of the best 100
-and 96 % of the best 3000; an eighth finds 98 % and 85 %. Embeddings are L2-normalised: an inner product is a cosine.
+Embeddings are L2-normalised: an inner product is a cosine. The kinds of index, named as FAISS names them:
+
+- exact: every vector in float32, compared with every query.
+- ivf-flat: an inverted file, of whose lists a query visits a few; vectors in float16, as archives hold them.
+- ivf-sq8: an inverted file with 8 bits a dimension.
+- ivf-pq: an inverted file with 4 bits for each principal axis, of as many axes as hold ENERGY of the vectors, scanned
+  in registers (fast scan: André et al., VLDB 2015). A query of 3,000 vectors gets the best 100 but not their order,
+  which search takes from frames anyway.
+
+Which kind an archive gets is told in `vector_settings`.
 """
 
-import math
-from dataclasses import dataclass
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,43 +20,16 @@ import faiss
 import numpy as np
 
 from stdsearch.errors import StdSearchError
+from stdsearch.vector_settings import VectorSettings
 
-EXACT_BELOW = 200_000  # vectors: 5-7 ms for a query of 128 dimensions on one core; an IVF search takes 2 ms
-TRAINING_VECTORS_PER_LIST = 40  # faiss warns below 39; 64 take 1.6 times as long and find 0.1 % more
-
-
-@dataclass(frozen=True, slots=True)
-class VectorSettings:
-    """The kind of index: n_lists lists of which n_probe are visited; none at all means an exhaustive scan."""
-
-    n_lists: int = 0
-    n_probe: int = 0
-
-    @classmethod
-    def for_size(cls, n_vectors: int) -> "VectorSettings":
-        """What the rule above gives.
-
-        >>> VectorSettings.for_size(1000), VectorSettings.for_size(1_000_000)
-        (VectorSettings(n_lists=0, n_probe=0), VectorSettings(n_lists=1024, n_probe=256))
-        """
-        if n_vectors < EXACT_BELOW:
-            return cls()
-        n_lists = 2 ** round(math.log2(math.sqrt(n_vectors)))
-        return cls(n_lists, n_lists // 4)
-
-    @property
-    def training_vectors(self) -> int:
-        """How many vectors training wants."""
-        return self.n_lists * TRAINING_VECTORS_PER_LIST
+ENERGY = 0.99  # of the mean square of the vectors: what the axes of ivf-pq keep
+TARGETS = 100  # nearest vectors that recall is measured by
 
 
 class VectorIndex(Protocol):
     """What the engine asks of a vector store; ids are int64, vectors float32 (n, dim)."""
 
     def __len__(self) -> int: ...
-
-    def train(self, sample: np.ndarray) -> None:
-        """Learn the distribution of the vectors from a sample, once, before any is added."""
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Add vectors under ids that are not there yet."""
@@ -65,7 +43,7 @@ class VectorIndex(Protocol):
         """The k best for each query: inner products (q, k) float32, descending, and ids (q, k) int64.
 
         allowed is a mask over ids, True where an id may be returned; without it, all may. Where there are fewer than
-        k, ids are -1 and scores -inf.
+        k, ids are -1 and scores -inf. Many queries at once take less time than one by one.
         """
 
 
@@ -74,15 +52,31 @@ class FaissIndex:
 
     def __init__(self, index: Any) -> None:
         self._index = index
+        inverted: Any = faiss.try_extract_index_ivf(index)  # None of an exact index
+        self._inverted: Any = inverted and faiss.downcast_index(inverted)
 
     @classmethod
-    def empty(cls, dim: int, settings: VectorSettings) -> "FaissIndex":
-        """An index that holds nothing yet."""
-        if not settings.n_lists:
+    def empty(cls, dim: int, settings: VectorSettings, sample: np.ndarray | None = None) -> "FaissIndex":
+        """An index that holds nothing yet; of an inverted file, sample (n, dim) tells how vectors are distributed."""
+        if settings.kind == "exact":
             return cls(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
-        index: Any = faiss.index_factory(dim, f"IVF{settings.n_lists},SQ8", faiss.METRIC_INNER_PRODUCT)
-        index.nprobe = settings.n_probe
-        return cls(index)
+        if sample is None:
+            raise ValueError(f"an index of kind {settings.kind} needs a sample")
+        sample = np.ascontiguousarray(sample, np.float32)
+        if settings.kind == "ivf-pq":
+            axes = _principal_axes(sample)
+            inverted = _factory(len(axes), f"IVF{settings.n_lists},PQ{len(axes)}x4fs")
+            projection = faiss.LinearTransform(dim, len(axes), False)
+            faiss.copy_array_to_vector(axes.ravel(), projection.A)
+            projection.is_trained = True
+            index: Any = faiss.IndexPreTransform(projection, inverted)
+        else:
+            code = {"ivf-flat": "SQfp16", "ivf-sq8": "SQ8"}[settings.kind]
+            index = _factory(dim, f"IVF{settings.n_lists},{code}")
+        index.train(sample)
+        trained = cls(index)
+        trained._inverted.nprobe = settings.n_probe or settings.n_lists
+        return trained
 
     @classmethod
     def load(cls, path: Path, dim: int, *, writable: bool = False) -> "FaissIndex":
@@ -124,9 +118,9 @@ class FaissIndex:
 
     def ids(self) -> np.ndarray:
         """The ids (n,) int64 of all vectors, in any order."""
-        if not isinstance(self._index, faiss.IndexIVF):
+        if self._inverted is None:
             return np.array(faiss.vector_to_array(self._index.id_map), np.int64)
-        lists: Any = self._index.invlists
+        lists: Any = self._inverted.invlists
         held = [
             faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number)).copy()
             for number in range(lists.nlist)
@@ -134,9 +128,26 @@ class FaissIndex:
         ]
         return np.concatenate([np.empty(0, np.int64), *held])
 
-    def train(self, sample: np.ndarray) -> None:
-        """See VectorIndex; an exhaustive scan needs none."""
-        self._index.train(np.ascontiguousarray(sample, np.float32))
+    @property
+    def has_lists(self) -> bool:
+        """Whether it is an inverted file."""
+        return self._inverted is not None
+
+    def tune(self, queries: np.ndarray, recall: float) -> int:
+        """Set, and return, how many lists to visit: the fewest that find the share `recall` of the TARGETS nearest.
+
+        What is nearest is what visiting every list finds, on average over queries (q, dim); for an inverted file only.
+        """
+        n_lists = self._inverted.nlist
+        self._inverted.nprobe = n_lists
+        least = self.nearest(queries, TARGETS)[0][:, -1:]
+
+        def found(n_probe: int) -> float:
+            self._inverted.nprobe = n_probe
+            return float((self.nearest(queries, TARGETS)[0] >= least).mean())
+
+        self._inverted.nprobe = 1 + bisect_left(range(1, n_lists), recall, key=found)
+        return int(self._inverted.nprobe)
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """See VectorIndex."""
@@ -145,6 +156,8 @@ class FaissIndex:
     def remove(self, ids: np.ndarray) -> None:
         """See VectorIndex."""
         self._index.remove_ids(np.asarray(ids, np.int64))
+        if isinstance(self._inverted, faiss.IndexIVFFastScan):
+            _clear_ends(self._inverted.invlists)
 
     def nearest(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
@@ -153,11 +166,45 @@ class FaissIndex:
         parameters: Any = None
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            if isinstance(self._index, faiss.IndexIVF):
-                parameters = faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)  # type: ignore[call-arg]
-            else:
-                parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+            parameters = self._parameters(faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)))
         scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         scores[ids < 0] = -np.inf
         return scores, ids
+
+    def _parameters(self, selector: Any) -> Any:
+        """What tells this kind of index to look at selected ids alone."""
+        if self._inverted is None:
+            return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        of_lists: Any = faiss.SearchParametersIVF(sel=selector, nprobe=self._inverted.nprobe)  # type: ignore[call-arg]
+        if isinstance(self._index, faiss.IndexPreTransform):
+            return faiss.SearchParametersPreTransform(index_params=of_lists)  # type: ignore[call-arg]
+        return of_lists
+
+
+def _clear_ends(lists: Any) -> None:
+    """Make zero what removing left behind each list's last code: faiss (1.15) adds a code by OR onto what is there."""
+    lists = faiss.downcast_InvertedLists(lists)
+    packer = lists.packer  # puts codes into blocks of nvec
+    zero = np.zeros(packer.code_size, np.uint8)
+    for number in range(lists.nlist):
+        n_held = lists.list_size(number)
+        n_blocks = -(-n_held // packer.nvec)
+        if n_held:
+            blocks = faiss.rev_swig_ptr(lists.get_codes(number), n_blocks * packer.block_size)
+            for place in range(n_held, n_blocks * packer.nvec):
+                packer.pack_1(zero, place, blocks.reshape(n_blocks, packer.block_size))
+
+
+def _factory(dim: int, description: str) -> Any:
+    return faiss.index_factory(dim, description, faiss.METRIC_INNER_PRODUCT)
+
+
+def _principal_axes(sample: np.ndarray) -> np.ndarray:
+    """The fewest axes (k, dim), orthonormal, that keep ENERGY of the sample's mean square; k a multiple of 8, or dim.
+
+    The mean stays in: inner products are kept, not distances from a centre.
+    """
+    energy, axes = np.linalg.eigh(sample.T @ sample)  # ascending
+    share = np.cumsum(energy[::-1]) / energy.sum()
+    n_axes = min(8 * (int(np.searchsorted(share, ENERGY)) // 8 + 1), len(axes))
+    return np.ascontiguousarray(axes[:, ::-1].T[:n_axes], np.float32)

@@ -18,7 +18,8 @@ from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, replace_file, seal
 from stdsearch.archive.segments import ROW_GROUP, SPAN, SegmentReader, SegmentWriter, write_spans
 from stdsearch.errors import StdSearchError
-from stdsearch.vectors import FaissIndex, VectorSettings
+from stdsearch.vector_settings import VectorSettings
+from stdsearch.vectors import FaissIndex
 
 DIM, WIDTH, FRAME_SECONDS = 8, 5, 0.04
 BLOCK = 50  # frames

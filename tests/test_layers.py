@@ -19,7 +19,7 @@ TREES = {
 LAYERS = (  # of stdsearch: a module imports from its own layer and from those above it in this list
     {"errors", "types"},
     {"formats", "metrics"},
-    {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads"},
+    {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads", "vector_settings"},
     {"align", "archive", "encoder", "kernels", "model_file", "vectors", "verifier"},
     {"calibrate", "enrol", "rescore"},
     {"search", "spotter"},

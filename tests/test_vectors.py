@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from stdsearch.errors import StdSearchError
-from stdsearch.vectors import FaissIndex, VectorSettings
+from stdsearch.vector_settings import KINDS, VectorSettings
+from stdsearch.vectors import FaissIndex
 
 RNG = np.random.default_rng(0)
 DIM = 16
@@ -14,12 +15,15 @@ VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 IDS = np.arange(len(VECTORS))
 QUERIES = VECTORS[:20] + 0.1 * RNG.normal(size=(20, DIM)).astype(np.float32)
 EXACT = VectorSettings()
-ALL_LISTS = VectorSettings(n_lists=32, n_probe=32)  # visits everything, so that only the 8 bits differ from EXACT
+KINDS_OF_LISTS = [kind for kind in KINDS if kind != "exact"]
+EVERY_KIND = [EXACT, *(VectorSettings(kind, n_lists=32) for kind in KINDS_OF_LISTS)]  # which visit every list
+ROUNDING = {"exact": 1e-5, "ivf-flat": 1e-3, "ivf-sq8": 0.1, "ivf-pq": 0.2}  # of scores
+every_kind = pytest.mark.parametrize("settings", EVERY_KIND, ids=lambda settings: settings.kind)
+every_kind_of_lists = pytest.mark.parametrize("settings", EVERY_KIND[1:], ids=lambda settings: settings.kind)
 
 
 def filled(settings: VectorSettings) -> FaissIndex:
-    index = FaissIndex.empty(DIM, settings)
-    index.train(VECTORS[::2])
+    index = FaissIndex.empty(DIM, settings, VECTORS[::2])
     index.add(IDS, VECTORS)
     return index
 
@@ -35,14 +39,25 @@ def test_exact_index_ranks_as_a_matrix_product() -> None:
     np.testing.assert_allclose(scores, np.take_along_axis(QUERIES @ VECTORS.T, ids, axis=1), atol=1e-5)
 
 
-def test_inverted_lists_find_the_same_but_for_rounding() -> None:
-    scores, ids = filled(ALL_LISTS).nearest(QUERIES, 10)
+@every_kind
+def test_the_best_ten_are_among_a_hundred_found(settings: VectorSettings) -> None:
+    scores, ids = filled(settings).nearest(QUERIES, 100)
     expected = by_hand(10, np.ones(len(VECTORS), bool))
-    assert np.mean([len(set(a) & set(b)) for a, b in zip(ids.tolist(), expected.tolist(), strict=True)]) > 9.5
-    np.testing.assert_allclose(scores, np.take_along_axis(QUERIES @ VECTORS.T, ids, axis=1), atol=0.02)
+    assert np.mean([np.isin(best, found).mean() for best, found in zip(expected, ids, strict=True)]) > 0.99
+    exact = np.take_along_axis(QUERIES @ VECTORS.T, ids, axis=1)
+    assert np.abs(scores - exact).max() < ROUNDING[settings.kind]
+    assert (np.diff(scores) <= 0).all()
 
 
-@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+@every_kind
+def test_many_queries_at_once_find_what_each_finds_alone(settings: VectorSettings) -> None:
+    index = filled(settings)
+    scores, _ = index.nearest(QUERIES, 100)
+    alone = [index.nearest(query[None], 100)[0][0] for query in QUERIES]
+    np.testing.assert_allclose(scores, alone, atol=1e-5)
+
+
+@every_kind
 def test_a_filter_gives_what_filtering_afterwards_gives(settings: VectorSettings) -> None:
     index = filled(settings)
     allowed = np.random.default_rng(1).random(len(VECTORS)) < 0.1
@@ -50,18 +65,20 @@ def test_a_filter_gives_what_filtering_afterwards_gives(settings: VectorSettings
     all_scores, all_ids = index.nearest(QUERIES, len(VECTORS))
     for row in range(len(QUERIES)):
         afterwards = allowed[all_ids[row]]
-        np.testing.assert_array_equal(ids[row], all_ids[row][afterwards][:10])
-        np.testing.assert_array_equal(scores[row], all_scores[row][afterwards][:10])
+        np.testing.assert_allclose(scores[row], all_scores[row][afterwards][:10], atol=1e-5)
+        ties = scores[row] == scores[row, -1]  # of rounded scores, in any order
+        assert set(ids[row][~ties]) <= set(all_ids[row][afterwards][:10])
+        assert allowed[ids[row]].all()
 
 
-@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+@every_kind
 def test_missing_neighbours_have_no_id_and_no_score(settings: VectorSettings) -> None:
     scores, ids = filled(settings).nearest(QUERIES, 3, allowed=IDS == 7)
     np.testing.assert_array_equal(ids, [[7, -1, -1]] * len(QUERIES))
     assert np.isneginf(scores[:, 1:]).all()
 
 
-@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+@every_kind
 def test_what_was_removed_is_not_found(settings: VectorSettings) -> None:
     index = filled(settings)
     _, before = index.nearest(QUERIES, 2)
@@ -71,23 +88,54 @@ def test_what_was_removed_is_not_found(settings: VectorSettings) -> None:
     assert not np.isin(after, before[:, 0]).any()
 
 
-@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+@every_kind
 def test_survives_the_disk(settings: VectorSettings, tmp_path: Path) -> None:
     index = filled(settings)
+    if index.has_lists:
+        index.tune(QUERIES, 0.5)
     index.save(tmp_path / "vectors.ivf")
     loaded = FaissIndex.load(tmp_path / "vectors.ivf", DIM)
     for got, expected in zip(loaded.nearest(QUERIES, 10), index.nearest(QUERIES, 10), strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("settings", [EXACT, ALL_LISTS])
+@every_kind
 def test_a_saved_index_can_be_changed(settings: VectorSettings, tmp_path: Path) -> None:
     filled(settings).save(tmp_path / "index")
     index = FaissIndex.load(tmp_path / "index", DIM, writable=True)
     index.remove(IDS[:100])
-    index.add(IDS[:1] + 9000, VECTORS[:1])
-    assert sorted(index.ids()) == [*IDS[100:], 9000]
-    assert index.nearest(VECTORS[:1], 1)[1].tolist() == [[9000]]
+    index.add(IDS[:100] + 9000, VECTORS[:100])
+    assert sorted(index.ids()) == [*IDS[100:], *IDS[:100] + 9000]
+    np.testing.assert_array_equal(index.nearest(QUERIES, 50)[0], filled(settings).nearest(QUERIES, 50)[0])
+
+
+@every_kind_of_lists
+def test_as_few_lists_are_visited_as_find_what_is_asked(settings: VectorSettings) -> None:
+    index = filled(settings)
+    everywhere, _ = index.nearest(QUERIES, 100)
+    n_probe = index.tune(QUERIES, 0.9)
+    assert 1 < n_probe < settings.n_lists
+    assert (index.nearest(QUERIES, 100)[0] >= everywhere[:, -1:]).mean() >= 0.9
+    assert index.tune(QUERIES, 0.8) < n_probe < index.tune(QUERIES, 0.99)
+    assert index.tune(QUERIES, 1) <= settings.n_lists
+
+
+def test_an_index_of_lists_needs_a_sample() -> None:
+    with pytest.raises(ValueError, match="ivf-sq8 needs a sample"):
+        FaissIndex.empty(DIM, VectorSettings("ivf-sq8", n_lists=4))
+
+
+def test_ivf_pq_keeps_the_axes_that_vectors_vary_along() -> None:
+    """Of 32 dimensions 10 hold what there is, so that 16 axes are kept: 8 bytes and an id for each vector."""
+    narrow = np.random.default_rng(0).normal(size=(5000, 10)).astype(np.float32)
+    vectors = narrow @ np.linalg.qr(np.random.default_rng(1).normal(size=(32, 10)))[0].T.astype(np.float32)
+    index = FaissIndex.empty(32, VectorSettings("ivf-pq", n_lists=32), vectors)
+    index.add(IDS, vectors)
+    _, ids = index.nearest(vectors[:5], 100)
+    assert index._inverted.code_size == 8
+    exact = np.sort(vectors[:5] @ vectors.T)[:, -10:]
+    found = np.take_along_axis(vectors[:5] @ vectors.T, ids, axis=1)
+    assert np.mean(np.sort(found)[:, -10:] == exact) > 0.9
 
 
 @pytest.mark.parametrize("n", [0, 10, 5000])  # what fits in a buffer fails later than what does not
@@ -98,8 +146,9 @@ def test_a_full_disk_is_told(n: int) -> None:
         index.save(Path("/dev/full"))
 
 
-def test_an_index_is_written_as_faiss_writes_it(tmp_path: Path) -> None:
-    index = filled(ALL_LISTS)
+@every_kind_of_lists
+def test_an_index_is_written_as_faiss_writes_it(settings: VectorSettings, tmp_path: Path) -> None:
+    index = filled(settings)
     index.save(tmp_path / "index")
     faiss.write_index(index._index, str(tmp_path / "other"))
     assert (tmp_path / "index").read_bytes() == (tmp_path / "other").read_bytes()

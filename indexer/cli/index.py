@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
+from stdsearch.vector_settings import AUTO, KINDS, RECALL, VectorChoice
 
 if TYPE_CHECKING:
     from indexer.build import Report
@@ -60,6 +62,19 @@ LONGEST_SLICE = 30.0  # seconds: half the core of a window
     show_default=True,
     help="From one slice to the next, as a share of their length.",
 )
+@click.option(
+    "--vectors",
+    "kind",
+    type=click.Choice([AUTO, *KINDS]),
+    help=f"Kind of vector index, the smaller and faster ones last; {AUTO}, the default, goes by their number.",
+)
+@click.option(
+    "--recall",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Of what is nearest, the share that a vector index other than exact is to find; measured on the archive "
+    f"[default: {RECALL}].",
+)
 def index(
     paths: tuple[Path, ...],
     out: Path,
@@ -70,13 +85,15 @@ def index(
     longest: float,
     lengths: int,
     hop: float,
+    kind: str | None,
+    recall: float | None,
     update: bool,
 ) -> None:
     """Index the recordings among and below PATH... into a new archive.
 
     With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
     is as it was, by name and checksum, stays. Encoder and slices are the archive's. Without --metadata, recordings keep
-    the columns that they have.
+    the columns that they have, and without --vectors and --recall these stay as well.
 
     An encoder of cut segments, as of the recipes jmcl and adml, runs over each slice by itself, so that its time goes
     with the number of slices and their length: --lengths 5 --hop 0.4 takes about a quarter, and finds less.
@@ -85,6 +102,7 @@ def index(
     the same command goes on where it stopped.
     """
     from indexer.build import build_archive, check_out, update_archive
+    from indexer.commit import choice_of
     from indexer.metadata import read_metadata
     from indexer.sources import find_sources
     from stdsearch.archive import open_archive
@@ -94,21 +112,29 @@ def index(
     from stdsearch.threads import available_cores
 
     settings = SlicingSettings(longest=longest, n_lengths=lengths, hop=hop, speech_only=speech_only)
+    asked: Any = {name: value for name, value in (("chosen", kind), ("recall", recall)) if value is not None}
     is_there = update and (out / FILE_NAME).exists()
     if is_there:
         archive = open_archive(out)
         _check_slicing(archive.settings["slicing"], settings)
         encoder_file = encoder or archive.encoder_path
+        choice = replace(choice_of(archive), **asked)
     else:
         check_out(out)
         encoder_file = encoder or default_encoder_path()
+        choice = VectorChoice(**asked)
     sources = find_sources(paths)
     columns = read_metadata(metadata, [source.path for source in sources]) if metadata else None
     if columns and columns.unmatched:
         _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")
     began = monotonic()
     with _shown(sum(source.bytes for source in sources)) as meter:
-        common: Any = {"metadata": columns, "threads": threads or available_cores(), "on_progress": meter}
+        common: Any = {
+            "vectors": choice,
+            "metadata": columns,
+            "threads": threads or available_cores(),
+            "on_progress": meter,
+        }
         model = load_encoder(encoder_file)
         try:
             if is_there:

@@ -77,6 +77,31 @@ def test_candidates_of_an_archive_are_numbered_as_the_task_counts() -> None:
     assert findings.cost["text"] >= 0
 
 
+def test_an_archive_is_indexed_once_for_each_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SimpleNamespace(fingerprint="weights", metadata={"recipe": "span", "calibration": "{}"})
+    indexed: list[Path] = []
+
+    def index(audio: Path, archive: Path, *arguments: Any) -> dict[str, float]:
+        indexed.append(archive)
+        return {"index_cpu_seconds": 1.5}
+
+    monkeypatch.setattr("peers.load_encoder", lambda path: model)
+    monkeypatch.setattr("peers.index", index)
+    monkeypatch.setattr("peers.Archive.open", lambda path: path)
+    split = Split(SimpleNamespace(recordings=dict, link_audio=lambda into: None), None, tmp_path)
+    first = split.archive("ours", None)
+    assert first == (indexed[0], {"index_cpu_seconds": 1.5})
+    model.metadata = dict(reversed(model.metadata.items()))  # a file's metadata come in any order
+    assert split.archive("ours", None) == first
+    assert len(indexed) == 1
+    split.archive("ours", None, ["--hop", "0.5"])
+    model.metadata = {"recipe": "span", "calibration": "{other}"}
+    split.archive("ours", None)
+    model.fingerprint = "other weights"
+    split.archive("ours", None)
+    assert len(set(indexed)) == len(indexed) == 4
+
+
 def test_other_recordings_terms_or_examples_have_another_name(tmp_path: Path) -> None:
     (tmp_path / "example.wav").write_text("sound")
     for name in ("kwlist.xml", "examples.tsv", "recording.wav"):

@@ -1,4 +1,4 @@
-from report import failures, jmcl, pairs, phrases, probabilities, robustness, samediff
+from report import failures, jmcl, pairs, phrases, probabilities, robustness, samediff, speakers
 
 ABOUT = {"system": "mine", "trained_on": "my data, 1 h", "tested_on": "dev", "cut": True}
 
@@ -34,7 +34,7 @@ def test_phrase_trials_are_told_with_enrolment_expansion_and_repetition():
 
 
 def test_a_spoilt_condition_stands_with_its_loss_and_the_clean_one_without():
-    figures = dict.fromkeys(("mtwv", "atwv", "map", "fom", "stwv"), 0.5) | {"targets": 7}
+    figures = dict.fromkeys(("mtwv", "atwv", "map", "fom", "stwv"), 0.5)
     lost = {"lost": {"mtwv": [0.1, -0.05, 0.2], "map": [0.25, 0.2, 0.3]}}
     result = {
         "asked": {"text": 40}, "seed": 3, "encoder": "abc",
@@ -43,7 +43,6 @@ def test_a_spoilt_condition_stands_with_its_loss_and_the_clean_one_without():
             name: about | {"systems": {"text": figures | lost}}
             for name, about in (("clean", {"kbits": 512.0}), ("one long file", {}))
         },
-        "speakers": [{"corpus": "read", "speaker": "", "speakers": 2, "seconds": 90, "text": figures}],
     }  # fmt: skip
     lines = robustness(result).splitlines()
     assert lines[0].startswith(
@@ -52,7 +51,16 @@ def test_a_spoilt_condition_stands_with_its_loss_and_the_clean_one_without():
     assert "| clean | 512.0 | text |" + " 0.500 |" * 5 + " – | – |" in lines
     both = " 0.100 (-0.050 to 0.200) | 0.250 (0.200 to 0.300) |"
     assert "| one long file | – | text |" + " 0.500 |" * 5 + both in lines
-    assert "| read | all 2 | 90 | text | 7 |" + " 0.500 |" * 5 in lines
+
+
+def test_speakers_stand_below_their_corpus():
+    figures = dict.fromkeys(("mtwv", "atwv", "map", "fom", "stwv"), 0.5) | {"targets": 7}
+    figures["interval_95"] = {"mtwv": [0.4, 0.6]}
+    about = {"corpus": "read", "seconds": 90}
+    groups = [about | {"speaker": "", "speakers": 2} | figures, about | {"speaker": "anna", "speakers": 1} | figures]
+    lines = speakers({"systems": {"text": groups}}).splitlines()
+    assert lines[2] == "| read | all 2 | 90 | text | 7 |" + " 0.500 |" * 5 + " 0.400 to 0.600 |"
+    assert lines[3].startswith("| read | anna | 90 |")
 
 
 def test_failures_are_told_by_kind_and_by_word():

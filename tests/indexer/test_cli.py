@@ -70,8 +70,26 @@ def test_slices_may_be_fewer(tmp_path: Path, record: Record, run: Callable[..., 
     assert counts.tolist() == [36, 2]
 
 
-@pytest.mark.parametrize("option", [("--longest", 0.1), ("--lengths", 1), ("--hop", 0), ("--hop", 1.5)])
-def test_slices_that_are_none_are_a_usage_error(tmp_path: Path, run: Callable[..., Result], option: tuple) -> None:
+def test_kind_and_recall_of_the_vector_index_may_be_chosen(
+    tmp_path: Path, record: Record, run: Callable[..., Result]
+) -> None:
+    def vectors() -> list[object]:
+        settings = open_archive(tmp_path / "archive").settings["vectors"]
+        return [settings[name] for name in ("chosen", "recall", "kind")]
+
+    record("a.wav", 20)
+    assert run(tmp_path / "audio", "--all", "--vectors", "ivf-sq8").exit_code == 0
+    assert vectors() == ["ivf-sq8", 0.99, "ivf-sq8"]
+    assert run("--update", tmp_path / "audio", "--recall", 0.9).exit_code == 0
+    assert vectors() == ["ivf-sq8", 0.9, "ivf-sq8"]
+    assert run("--update", tmp_path / "audio", "--vectors", "exact").exit_code == 0
+    assert vectors() == ["exact", 0.9, "exact"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--longest", 0.1), ("--lengths", 1), ("--hop", 0), ("--hop", 1.5), ("--recall", 0)]
+)
+def test_values_out_of_range_are_a_usage_error(tmp_path: Path, run: Callable[..., Result], option: tuple) -> None:
     result = run(tmp_path / "audio", *option)
     assert result.exit_code == 2
     assert option[0] in result.stderr

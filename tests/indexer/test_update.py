@@ -9,14 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from indexer import commit
 from indexer.build import Report, update_archive
+from indexer.copying import compact_archive, merge_archives
 from indexer.metadata import Metadata
 from indexer.removal import remove_recordings
 from indexer.sources import find_sources
-from stdsearch import vectors
+from stdsearch import vector_settings
 from stdsearch.archive import open_archive
 from stdsearch.encoder import Frames, SpanEncoder
 from stdsearch.errors import StdSearchError
+from stdsearch.vector_settings import VectorChoice
 from tests.indexer.conftest import change, files, hits, named, segments
 
 Record = Callable[..., Path]
@@ -188,14 +191,16 @@ def test_inverted_lists_are_updated_in_place_and_made_again_when_their_number_ch
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vectors, "EXACT_BELOW", 100)
-    build()
+    monkeypatch.setattr(vector_settings, "TRAINED_FROM", 100)
+    build(vectors=VectorChoice("ivf-flat", recall=0.95))
     settings = open_archive(tmp_path / "archive").settings["vectors"]
-    assert settings["n_lists"] > 0
+    assert 0 < settings["n_probe"] < settings["n_lists"]
     change(record, audio)
-    update()
+    with monkeypatch.context() as patch:
+        patch.delattr(commit, "new_index")
+        update()
     archive = open_archive(tmp_path / "archive")
-    assert archive.settings["vectors"] == settings
+    assert {**archive.settings["vectors"], "n_probe": 0} == {**settings, "n_probe": 0}
     scores, ids = archive.nearest(archive.embeddings(archive.segment_ids), 1)
     assert scores.min() > 0.98
     assert set(ids.ravel()) <= set(archive.segment_ids)
@@ -204,6 +209,51 @@ def test_inverted_lists_are_updated_in_place_and_made_again_when_their_number_ch
     archive = open_archive(tmp_path / "archive")
     assert archive.settings["vectors"]["n_lists"] > settings["n_lists"]
     assert archive.nearest(archive.embeddings(archive.segment_ids), 1)[0].min() > 0.98
+
+
+def test_the_choice_of_vectors_stays_until_another_is_made(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def vectors(name: str = "archive") -> list[object]:
+        settings = open_archive(tmp_path / name).settings["vectors"]
+        return [settings[name] for name in ("chosen", "recall", "kind")]
+
+    monkeypatch.setattr(vector_settings, "TRAINED_FROM", 100)
+    choice = VectorChoice("ivf-sq8", recall=0.8)
+    build(vectors=choice)
+    change(record, audio)
+    update()
+    remove_recordings(tmp_path / "archive", ["a"])
+    compact_archive(tmp_path / "archive")
+    assert vectors() == ["ivf-sq8", 0.8, "ivf-sq8"]
+    (tmp_path / "other").mkdir()
+    (audio / "2.wav").rename(tmp_path / "other" / "z.wav")
+    build("second", "other")
+    merge_archives([tmp_path / "archive", tmp_path / "second"], tmp_path / "both")
+    assert vectors("both") == ["ivf-sq8", 0.8, "ivf-sq8"]
+    record("2.wav", 2, seed=12)
+    update(vectors=choice)
+    before = open_archive(tmp_path / "archive").manifest.generation
+    update(vectors=choice)
+    assert open_archive(tmp_path / "archive").manifest.generation == before
+    update(vectors=VectorChoice("exact"))
+    assert vectors() == ["exact", 0.99, "exact"]
+    assert open_archive(tmp_path / "archive").manifest.generation == before + 1
+
+
+def test_a_choice_of_vectors_that_is_none_is_told(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report]
+) -> None:
+    build()
+    path = tmp_path / "archive" / "archive.json"
+    path.write_text(path.read_text().replace('"chosen": "auto"', '"chosen": "best"'))
+    with pytest.raises(StdSearchError, match=r"archive: 'best' is no kind of index.*; index again"):
+        update()
 
 
 def test_a_reader_sees_its_snapshot_until_it_is_gone(

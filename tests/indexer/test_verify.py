@@ -15,14 +15,14 @@ from click.testing import CliRunner, Result
 from indexer.build import Report
 from indexer.cli import repair
 from indexer.removal import remove_recordings
-from stdsearch import vectors
 from stdsearch.archive import open_archive
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.check import check_archive, open_unchecked
 from stdsearch.archive.parts import seal
 from stdsearch.cli import CommandGroup, cli
 from stdsearch.errors import StdSearchError
-from stdsearch.vectors import FaissIndex, VectorSettings
+from stdsearch.vector_settings import VectorSettings
+from stdsearch.vectors import FaissIndex
 from tests.indexer.conftest import hits, segments
 
 Build = Callable[..., Report]
@@ -130,7 +130,8 @@ def test_what_follows_from_the_segments_is_made_again(
     archive: Path, verify: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, damage: str, n_lists: int
 ) -> None:
     if n_lists:
-        monkeypatch.setattr(vectors, "EXACT_BELOW", 100)
+        lists = VectorSettings("ivf-flat", n_lists=16)
+        monkeypatch.setattr(VectorSettings, "for_size", lambda n_vectors, chosen: lists)
         remove_recordings(archive, ["2"])
         assert check_archive(open_archive(archive)) == []
     expected = hits(archive), segments(open_archive(archive))
