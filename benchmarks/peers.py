@@ -156,8 +156,7 @@ def hits_of(split: Split, found: Iterable[Found], calibration: Calibration) -> l
     """A peer's candidates as hits, decided as ours are."""
     paths, seconds = dict(enumerate(split.recordings)), split.task.ecf.source_signal_duration
     return [
-        TermHits(term.kwid, "", tuple(decided(term.places, term.features, calibration, paths, seconds)))
-        for term in found
+        TermHits(term.kwid, "", *decided(term.places, term.features, calibration, paths, seconds)) for term in found
     ]
 
 

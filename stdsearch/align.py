@@ -1,6 +1,6 @@
-"""Alignment kernels for rescoring: a phone string, or a spoken example, against stretches of a recording.
+"""Alignment kernels for rescoring: phone strings, or a spoken example, against stretches of recordings.
 
-All stretches of a query are laid end to end and told apart by offsets, so that one call aligns them all.
+All stretches of a batch of queries are laid end to end and told apart by offsets, so that one call aligns them all.
 """
 
 import numba
@@ -9,33 +9,40 @@ import numpy as np
 
 @numba.njit(cache=True, parallel=True, fastmath=False)
 def align_phones(
-    frame_scores: np.ndarray, offsets: np.ndarray, phones: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best places of a phone string in many stretches.
+    frame_scores: np.ndarray,
+    offsets: np.ndarray,
+    phones: np.ndarray,
+    lengths: np.ndarray,
+    stretch: np.ndarray,
+    string: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best places of phone strings in stretches, for n pairs of a stretch and a string.
 
     frame_scores: (F, P) score of each symbol at each frame, positive where it is likelier than chance; offsets:
-    (m + 1,) where each stretch begins in F, and F; phones: (L,) columns of frame_scores.
+    (m + 1,) where each stretch begins in F, and F; phones: (s, L) columns of frame_scores, of which the first
+    lengths (s,) count; stretch, string: (n,) which of either.
 
-    Returns (score (m,), begin (m,), phone ends (m, L)): the alignment takes each phone in turn for at least one frame,
-    begins and ends anywhere, and has the greatest sum of frame scores; begin and ends count frames from the start
-    of the stretch. A stretch shorter than L frames has score -inf.
+    Returns (score (n,), borders (n, L + 1)): the alignment takes each phone in turn for at least one frame, begins and
+    ends anywhere, and has the greatest sum of frame scores; borders count frames from the start of the stretch, phone l
+    is [borders[l], borders[l + 1]), and those beyond a string's length repeat its end. A stretch that has fewer frames
+    than the string has phones has score -inf, and borders 0.
 
-    Equals, for each stretch X of T frames: max over 0 <= b < e_1 < ... < e_L <= T of Σ_l Σ_{t in [e_{l-1}, e_l)}
-    X[t, phones[l]], where e_0 = b.
+    Equals, for each pair with stretch X of T frames and string p of K phones:
+    max over 0 <= b_0 < b_1 < ... < b_K <= T of Σ_k Σ_{t in [b_k, b_{k+1})} X[t, p[k]].
     """
-    m, n = len(offsets) - 1, len(phones)
-    score = np.full(m, -np.inf, np.float32)
-    begin = np.zeros(m, np.int64)
-    ends = np.zeros((m, n), np.int64)
-    for i in numba.prange(m):
-        x = frame_scores[offsets[i] : offsets[i + 1]]
-        length = len(x)
+    n_pairs = len(stretch)
+    score = np.full(n_pairs, -np.inf, np.float32)
+    borders = np.zeros((n_pairs, phones.shape[1] + 1), np.int64)
+    for i in numba.prange(n_pairs):
+        x = frame_scores[offsets[stretch[i]] : offsets[stretch[i] + 1]]
+        columns = phones[string[i], : lengths[string[i]]]
+        length, n = len(x), len(columns)
         if length < n:
             continue
         best = np.full((length, n), -np.inf, np.float32)
-        entered = np.zeros((length, n), np.bool_)  # whether the best path comes to phone l at frame t from phone l - 1
+        entered = np.zeros((length, n), np.bool_)  # whether the best path comes to phone k at frame t from phone k - 1
         for t in range(length):
-            here = x[t, phones[0]]
+            here = x[t, columns[0]]
             if t > 0 and best[t - 1, 0] > 0:
                 best[t, 0] = best[t - 1, 0] + here
             else:
@@ -44,10 +51,10 @@ def align_phones(
             for k in range(1, min(n, t + 1)):
                 stay, come = best[t - 1, k], best[t - 1, k - 1]
                 if come >= stay:
-                    best[t, k] = come + x[t, phones[k]]
+                    best[t, k] = come + x[t, columns[k]]
                     entered[t, k] = True
                 else:
-                    best[t, k] = stay + x[t, phones[k]]
+                    best[t, k] = stay + x[t, columns[k]]
         end = 0
         for t in range(length):
             if best[t, n - 1] > score[i]:
@@ -55,17 +62,47 @@ def align_phones(
                 end = t
         if score[i] == -np.inf:  # scores that are no numbers: there is no path to go back
             continue
+        borders[i, n:] = end + 1
         t = end
-        ends[i, n - 1] = end + 1
         for k in range(n - 1, -1, -1):
             while not entered[t, k]:
                 t -= 1
-            if k > 0:
-                ends[i, k - 1] = t
-                t -= 1
-            else:
-                begin[i] = t
-    return score, begin, ends
+            borders[i, k] = t
+            t -= 1
+    return score, borders
+
+
+@numba.njit(cache=True, parallel=True)
+def aligned_means(
+    frame_scores: np.ndarray,
+    offsets: np.ndarray,
+    phones: np.ndarray,
+    lengths: np.ndarray,
+    stretch: np.ndarray,
+    string: np.ndarray,
+    borders: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How well aligned phones fit: the mean over a string's phones, and the least, of each phone's mean frame score.
+
+    Arguments as those of align_phones and, borders, as it returns them; both results are (n,), zero where there is no
+    alignment. Equals, for stretch X and string p of K phones: the mean and the least over k of
+    X[borders[k]:borders[k + 1], p[k]].mean().
+    """
+    mean, least = np.zeros(len(stretch)), np.zeros(len(stretch))
+    for i in numba.prange(len(stretch)):
+        start, n = offsets[stretch[i]], lengths[string[i]]
+        if borders[i, n] == 0:
+            continue
+        total, lowest = 0.0, np.inf
+        for k in range(n):
+            of_phone = 0.0
+            for t in range(borders[i, k], borders[i, k + 1]):
+                of_phone += frame_scores[start + t, phones[string[i], k]]
+            of_phone /= borders[i, k + 1] - borders[i, k]
+            total += of_phone
+            lowest = min(lowest, of_phone)
+        mean[i], least[i] = total / n, lowest
+    return mean, least
 
 
 @numba.njit(cache=True, parallel=True)

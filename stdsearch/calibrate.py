@@ -45,9 +45,9 @@ class Calibration:
         """Log odds (n,) of candidates by their own features."""
         return self.own.log_odds(expand(features))
 
-    def probability(self, odds: np.ndarray) -> np.ndarray:
-        """Probabilities (n,) of all candidates of one term, from their own log odds."""
-        return 1 / (1 + np.exp(-np.clip(self.context.log_odds(in_context(odds)), -30, 30)))
+    def probability(self, odds: np.ndarray, term: np.ndarray | None = None) -> np.ndarray:
+        """Probabilities (n,) of all candidates of one term, or of those that term (n,) says, from their own odds."""
+        return 1 / (1 + np.exp(-np.clip(self.context.log_odds(in_context(odds, term)), -30, 30)))
 
 
 def expand(features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -55,33 +55,34 @@ def expand(features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**features, **{f"{name}²": value**2 for name, value in features.items()}}
 
 
-def in_context(odds: np.ndarray) -> dict[str, np.ndarray]:
-    """How log odds (n,) compare with those of the term's other candidates.
+def in_context(odds: np.ndarray, term: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """How log odds (n,) compare with those of the term's other candidates; term (n,), from 0 on, if of several.
 
     odds: themselves; behind: the best one's less its own; ahead: its own less the mean of the ten best;
     rank: log of its place, from 1.
     """
     if not len(odds):
         return dict.fromkeys(CONTEXT, odds)
-    order = np.argsort(-odds, kind="stable")
+    term = np.zeros(len(odds), int) if term is None else term
+    order = np.lexsort((-odds, term))
     rank = np.empty(len(odds))
-    rank[order] = np.arange(1, len(odds) + 1)
-    return {
-        "odds": odds,
-        "behind": odds[order[0]] - odds,
-        "rank": np.log(rank),
-        "ahead": odds - odds[order[:10]].mean(),
-    }
+    rank[order] = 1 + np.arange(len(odds)) - np.searchsorted(term[order], term[order])
+    best, ten = rank == 1, rank <= 10
+    behind = np.bincount(term[best], odds[best])[term] - odds
+    ahead = odds - (np.bincount(term[ten], odds[ten]) / np.maximum(np.bincount(term[ten]), 1))[term]
+    return {"odds": odds, "behind": behind, "rank": np.log(rank), "ahead": ahead}
 
 
-def decide(probability: np.ndarray, seconds: float, beta: float = BETA) -> np.ndarray:
-    """YES (True) or NO for the hits (n,) of one term in an archive of some seconds.
+def decide(
+    probability: np.ndarray, seconds: float, beta: float = BETA, *, term: np.ndarray | None = None
+) -> np.ndarray:
+    """YES (True) or NO for the hits (n,) of one term, or of those that term (n,) says, in an archive of some seconds.
 
     A hit is worth accepting if its chance of finding an occurrence outweighs that of a false alarm. With N occurrences
     expected (the sum of the probabilities), a hit adds p / N to the value and costs beta (1 - p) / (T - N), so it is
     accepted where p >= beta N / (T + (beta - 1) N): the term-specific threshold of Miller et al. (2007).
     """
-    expected = probability.sum()
+    expected = probability.sum() if term is None else np.bincount(term, probability)[term]
     return probability >= beta * expected / (seconds + (beta - 1) * expected)
 
 

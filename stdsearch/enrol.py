@@ -1,6 +1,6 @@
 """Enrolment: from a text, spoken examples, or both, to what an archive is searched for and a stream listened for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,15 +24,37 @@ def enrol(text: str, examples: Sequence[Spoken], encoder: Encoder, pronouncer: P
     text is a word, a phrase, or phones between slashes; "" for a term known from its examples alone.
     Raises StdSearchError for a text that cannot be pronounced, an example that cannot be used, or if there is neither.
     """
-    if not text.strip() and not examples:
-        raise StdSearchError("nothing to search for; give a text, a spoken example, or both")
-    pronunciations = tuple(pronouncer.pronounce(text)) if text.strip() else ()
+    (query,) = enrol_all([(text, examples)], encoder, pronouncer, longest=longest)
+    if isinstance(query, StdSearchError):
+        raise query
+    return query
+
+
+def enrol_all(
+    terms: Iterable[tuple[str, Sequence[Spoken]]], encoder: Encoder, pronouncer: Pronouncer, *, longest: float
+) -> list[Query | StdSearchError]:
+    """As `enrol` of each text with its examples, or the error in its place; all texts are embedded together."""
+    evidence: list[tuple[list[tuple[str, ...]], list[Example]] | StdSearchError] = []
+    for text, examples in terms:
+        try:
+            if not text.strip() and not examples:
+                raise StdSearchError("nothing to search for; give a text, a spoken example, or both")
+            pronunciations = pronouncer.pronounce(text) if text.strip() else []
+            evidence.append((pronunciations, [_encode(spoken, encoder, longest) for spoken in examples]))
+        except StdSearchError as error:
+            evidence.append(error)
+    said = [phones for one in evidence if isinstance(one, tuple) for phones in one[0]]
     empty = np.empty((0, encoder.settings.dim), np.float32)
-    return Query(
-        pronunciations,
-        encoder.embed_phones([phones[middle(phones)] for phones in pronunciations]) if pronunciations else empty,
-        tuple(_encode(spoken, encoder, longest) for spoken in examples),
-    )
+    embeddings = encoder.embed_phones([phones[middle(phones)] for phones in said]) if said else empty
+    queries: list[Query | StdSearchError] = []
+    for one in evidence:
+        if isinstance(one, tuple):
+            pronunciations, spoken = one
+            own, embeddings = np.split(embeddings, [len(pronunciations)])
+            queries.append(Query(tuple(pronunciations), own, tuple(spoken)))
+        else:
+            queries.append(one)
+    return queries
 
 
 def _encode(spoken: Spoken, encoder: Encoder, longest: float) -> Example:

@@ -3,18 +3,19 @@
 A candidate is a segment that looked right as a whole. Here the term's phones are aligned with the phone posteriors
 around it, a spoken example with the frames around it (DTW), and the exact span found is embedded again; a verifier, if
 there is one, judges that span last. What comes out are features, for `calibrate` to turn into a probability.
+
+The candidates of several terms go through together: each step is one call for all of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from stdsearch.align import align_phones, subsequence_dtw
-from stdsearch.encoder import Encoder, Frames
-from stdsearch.phones import PHONE_INDEX
+from stdsearch.align import align_phones, aligned_means, subsequence_dtw
+from stdsearch.encoder import Encoder, Frames, pad_phones
 from stdsearch.verifier import Verifier, cut
 
 MARGIN = 0.3  # seconds looked at on either side of a candidate: slicing misses borders by less
@@ -85,22 +86,28 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Places that may hold the term, as columns of one length n; times in seconds; score: cosine of the first pass."""
+    """Places that may hold a term, as columns of one length n; times in seconds; score: cosine of the first pass.
+
+    term: which of several that are looked for together, ascending; all are of the first unless it is given.
+    """
 
     recording_id: np.ndarray
     channel: np.ndarray
     tbeg: np.ndarray
     tend: np.ndarray
     score: np.ndarray
+    term: np.ndarray = None  # type: ignore[assignment]  # zeros, once made
+
+    def __post_init__(self) -> None:
+        if self.term is None:
+            object.__setattr__(self, "term", np.zeros(len(self.score), np.int64))
 
     def __len__(self) -> int:
-        return len(self.recording_id)
+        return len(self.score)
 
     def take(self, index: np.ndarray) -> "Candidates":
         """Some of the candidates."""
-        return Candidates(
-            self.recording_id[index], self.channel[index], self.tbeg[index], self.tend[index], self.score[index]
-        )
+        return Candidates(*(getattr(self, column.name)[index] for column in fields(self)))
 
     def within(self, duration: np.ndarray | float) -> "Candidates":
         """The same without what reaches out of a recording, as the last frame may; duration: (n,) in seconds."""
@@ -111,8 +118,10 @@ class Candidates:
 class FrameSource(Protocol):
     """Where rescoring looks: an archive, or what a stream has brought lately."""
 
-    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
-        """The frames that cover [tbeg, tend), clipped to what there is, and the time in seconds where they begin."""
+    def stretches(
+        self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
+    ) -> tuple[Frames, np.ndarray, np.ndarray]:
+        """The frames that cover each span [tbeg, tend), clipped to what there is; as `ArchiveReader.stretches`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +132,18 @@ class _Stretches:
     offsets: np.ndarray
     start: np.ndarray
 
-    def embed(self, encoder: Encoder, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
-        """Embeddings (n, dim) of one span in each stretch, times in the recordings' seconds."""
-        step = self.frames.frame_seconds
-        length = np.diff(self.offsets)
-        begin = np.clip((tbeg - self.start) / step, 0, length - 0.5)
-        end = np.clip((tend - self.start) / step, begin + 0.5, length)
+    def embed(
+        self, encoder: Encoder, tbeg: np.ndarray, tend: np.ndarray, stretch: np.ndarray | slice = slice(None)
+    ) -> np.ndarray:
+        """Embeddings (k, dim) of one span in each stretch, or in those named, times in the recordings' seconds."""
+        step, start, offset = self.frames.frame_seconds, self.start[stretch], self.offsets[:-1][stretch]
+        length = np.diff(self.offsets)[stretch]
+        begin = np.clip((tbeg - start) / step, 0, length - 0.5)
+        end = np.clip((tend - start) / step, begin + 0.5, length)
         first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
-        moved = np.cumsum([0, *(last - first)[:-1]])  # where the frames of each span come to lie among those of all
-        spans = zip(self.offsets[:-1] + first, self.offsets[:-1] + last, strict=True)
-        taken = np.concatenate([np.arange(a, b) for a, b in spans])
+        n_frames = last - first
+        moved = np.cumsum(n_frames) - n_frames  # where the frames of each span come to lie among those of all
+        taken = np.arange(n_frames.sum()) + np.repeat(offset + first - moved, n_frames)
         frames = Frames(self.frames.hidden[taken], step)
         return encoder.embed_spans(frames, (begin - first + moved) * step, (end - first + moved) * step)
 
@@ -144,13 +155,13 @@ class _Stretches:
 
 
 def rescore(
-    query: Query,
+    queries: Sequence[Query],
     candidates: Candidates,
     source: FrameSource,
     encoder: Encoder,
     verifier: Verifier | None = None,
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """The candidates with their exact borders, and the features (n,) by name.
+    """The candidates, at least one, with their exact borders, and the features (n,) by name. Queries are of one mode.
 
     All: `first`, the cosine of the first pass; `length`, the log of the number of phones, or of ten times the seconds
     of the example.
@@ -164,145 +175,158 @@ def rescore(
     Borders come from the alignment, else from DTW, else they are the candidate's own. A candidate at the edge of a
     recording that leaves no room for the phones of the alignment is left out.
     """
-    stretches = _gather(candidates, source, MARGIN + query.beyond)
+    stretches = _gather(candidates, source, MARGIN + np.array([query.beyond for query in queries])[candidates.term])
     features = {"first": candidates.score}
-    if query.examples:
-        candidates, heard = _match_examples(query, candidates, stretches, encoder)
+    has_text = bool(queries[0].pronunciations)
+    if queries[0].examples:
+        candidates, heard = _match_examples(queries, candidates, stretches, encoder)
         features |= heard
-    if query.pronunciations:
+    if has_text:
         posteriors = encoder.phone_log_posteriors(stretches.frames)
         if posteriors is None:
-            candidates, compared = _compare_text(query, candidates, stretches, encoder)
+            candidates, compared = _compare_text(queries, candidates, stretches, encoder)
             return candidates, features | compared
-        candidates, aligned = _align_text(query, candidates, stretches, encoder, posteriors)
+        candidates, aligned = _align_text(queries, candidates, stretches, encoder, posteriors)
         features |= aligned
     if verifier:
-        features["verifier"] = _verify(query, stretches.cut(candidates.tbeg, candidates.tend), verifier)
-    if query.pronunciations:
+        features["verifier"] = _verify(queries, candidates, stretches, verifier)
+    if has_text:
         fits = np.isfinite(features["alignment"])
         candidates, features = candidates.take(fits), {name: value[fits] for name, value in features.items()}
     return candidates, features
 
 
-def _gather(candidates: Candidates, source: FrameSource, margin: float) -> _Stretches:
-    parts, starts = [], []
-    for i in range(len(candidates)):
-        frames, start = source.frames(
-            int(candidates.recording_id[i]),
-            int(candidates.channel[i]),
-            float(candidates.tbeg[i]) - margin,
-            float(candidates.tend[i]) + margin,
-        )
-        parts.append(frames)
-        starts.append(start)
-    offsets = np.cumsum([0, *(len(part.hidden) for part in parts)])
-    hidden = np.concatenate([part.hidden for part in parts])
-    return _Stretches(Frames(hidden, parts[0].frame_seconds), offsets, np.array(starts))
+def _gather(candidates: Candidates, source: FrameSource, margin: float | np.ndarray) -> _Stretches:
+    tbeg, tend = candidates.tbeg - margin, candidates.tend + margin
+    return _Stretches(*source.stretches(candidates.recording_id, candidates.channel, tbeg, tend))
+
+
+class _Pronounced:
+    """Every candidate with every pronunciation of its term, as n pairs in that order.
+
+    phones (s, L), lengths (s,), embeddings (s, dim), middles (s, 2): of all s pronunciations of all queries, as indices
+    into SYMBOLS; candidate, string: (n,) which candidate, which pronunciation.
+    """
+
+    def __init__(self, queries: Sequence[Query], term: np.ndarray) -> None:
+        strings = [phones for query in queries for phones in query.pronunciations]
+        self.phones, self.lengths = (tensor.numpy() for tensor in pad_phones(strings))
+        self.embeddings = np.concatenate([query.text_embeddings for query in queries])
+        embedded = [middle(phones) for phones in strings]
+        self.middles = np.array([(span.start, span.stop) for span in embedded])
+        n_strings = np.array([len(query.pronunciations) for query in queries])
+        of_each = n_strings[term]
+        self._begin = np.cumsum(of_each) - of_each
+        self.candidate = np.repeat(np.arange(len(term)), of_each)
+        first = np.cumsum(n_strings) - n_strings
+        self.string = np.arange(len(self.candidate)) - np.repeat(self._begin - first[term], of_each)
+
+    def best(self, value: np.ndarray) -> np.ndarray:
+        """For each candidate the pair of the greatest value (n,), of equals the first."""
+        return np.lexsort((-value, self.candidate))[self._begin]
 
 
 def _align_text(
-    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder, posteriors: np.ndarray
+    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder, posteriors: np.ndarray
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
-    ratio = np.clip(posteriors - encoder.log_prior.numpy(), *SCORE_RANGE)
+    said = _Pronounced(queries, candidates.term)
     per_frame = len(posteriors) // len(stretches.frames.hidden)
     offsets, step = stretches.offsets * per_frame, stretches.frames.frame_seconds / per_frame
-    best: dict[str, np.ndarray] = {}
-    for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
-        columns = np.array([PHONE_INDEX[phone] for phone in phones])
-        score, begin, ends = align_phones(ratio - WORTH, offsets, columns)
-        borders = np.concatenate([begin[:, None], ends], axis=1)
-        times = stretches.start[:, None] + borders * step
-        tbeg, tend, embedded = times[:, 0], times[:, -1], middle(phones)
-        of_phones = _phone_means(ratio, columns, offsets, borders)
-        found = {
-            "tbeg": tbeg,
-            "tend": tend,
-            "alignment": np.where(np.isfinite(score), of_phones.mean(axis=1), -np.inf),
-            "weakest": of_phones.min(axis=1),
-            "posterior": _phone_means(posteriors, columns, offsets, borders).mean(axis=1),
-            "text": stretches.embed(encoder, times[:, embedded.start], times[:, embedded.stop]) @ embedding,
-            "pace": (tend - tbeg) / len(phones),
-            "length": np.full(len(candidates), np.log(len(phones))),
-        }
-        best = _better(found, best, by="alignment")
-    return replace(candidates, tbeg=best.pop("tbeg"), tend=best.pop("tend")), best
+    above = np.clip(posteriors - encoder.log_prior.numpy(), *SCORE_RANGE) - np.float32(WORTH)
+    strings = offsets, said.phones, said.lengths
+    score, borders = align_phones(above, *strings, said.candidate, said.string)
+    mean, least = aligned_means(above, *strings, said.candidate, said.string, borders)
+    alignment = np.where(np.isfinite(score), mean + WORTH, -np.inf)
+
+    best = said.best(alignment)
+    string, borders, every = said.string[best], borders[best], np.arange(len(candidates))
+    posterior, _ = aligned_means(posteriors, *strings, every, string, borders)
+    times = stretches.start[:, None] + borders * step
+    length, (first, last) = said.lengths[string], said.middles[string].T
+    tbeg, tend = times[:, 0], times[:, -1]
+    embeddings = stretches.embed(encoder, times[every, first], times[every, last])
+    features = {
+        "alignment": alignment[best],
+        "weakest": least[best] + WORTH,
+        "posterior": posterior,
+        "text": (embeddings * said.embeddings[string]).sum(axis=1),
+        "pace": (tend - tbeg) / length,
+        "length": np.log(length),
+    }
+    return replace(candidates, tbeg=tbeg, tend=tend), features
 
 
 def _compare_text(
-    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder
+    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """Text features without an alignment.
 
     A candidate of the first pass is taken for a long term's middle, and reaches out by what the other phones need at
     the same pace; what DTW has found is taken for all of the term.
     """
-    best: dict[str, np.ndarray] = {}
-    for phones, embedding in zip(query.pronunciations, query.text_embeddings, strict=True):
-        embedded = middle(phones)
-        covered = slice(0, len(phones)) if query.examples else embedded
-        pace = (candidates.tend - candidates.tbeg) / (covered.stop - covered.start)
-        tbeg = candidates.tbeg - covered.start * pace
-        found = {
-            "tbeg": np.maximum(tbeg, 0),
-            "tend": tbeg + len(phones) * pace,
-            "text": stretches.embed(encoder, tbeg + embedded.start * pace, tbeg + embedded.stop * pace) @ embedding,
-            "pace": pace,
-            "length": np.full(len(candidates), np.log(len(phones))),
-        }
-        best = _better(found, best, by="text")
-    return replace(candidates, tbeg=best.pop("tbeg"), tend=best.pop("tend")), best
+    said = _Pronounced(queries, candidates.term)
+    length, (first, last) = said.lengths[said.string], said.middles[said.string].T
+    begin, end = (np.zeros_like(length), length) if queries[0].examples else (first, last)  # what a candidate covers
+    pace = (candidates.tend - candidates.tbeg)[said.candidate] / (end - begin)
+    tbeg = candidates.tbeg[said.candidate] - begin * pace
+    embeddings = stretches.embed(encoder, tbeg + first * pace, tbeg + last * pace, said.candidate)
+    cosine = (embeddings * said.embeddings[said.string]).sum(axis=1)
+
+    best = said.best(cosine)
+    features = {"text": cosine[best], "pace": pace[best], "length": np.log(length[best])}
+    tbeg, tend = np.maximum(tbeg, 0)[best], (tbeg + length * pace)[best]
+    return replace(candidates, tbeg=tbeg, tend=tend), features
 
 
-def _better(found: dict[str, np.ndarray], best: dict[str, np.ndarray], *, by: str) -> dict[str, np.ndarray]:
-    """The values (n,) of one pronunciation or the other, for each candidate of that with the greater `by`."""
-    if not best:
-        return found
-    better = found[by] > best[by]
-    return {name: np.where(better, value, best[name]) for name, value in found.items()}
-
-
-def _phone_means(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray, borders: np.ndarray) -> np.ndarray:
-    """Mean score (n, L) of each phone over the frames that the alignment (n, L + 1) gives it."""
-    prefix = np.concatenate([np.zeros((1, len(columns))), scores[:, columns].cumsum(axis=0, dtype=np.float64)])
-    at = offsets[:-1, None] + borders
-    which = np.arange(len(columns))
-    return (prefix[at[:, 1:], which] - prefix[at[:, :-1], which]) / np.maximum(np.diff(at, axis=1), 1)
+def _of_terms(queries: Sequence[Query], candidates: Candidates) -> Iterator[tuple[Query, slice]]:
+    """Each query that has candidates, and where they lie."""
+    bounds = np.searchsorted(candidates.term, np.arange(len(queries) + 1)).tolist()
+    for query, first, last in zip(queries, bounds, bounds[1:], strict=False):
+        if first < last:
+            yield query, slice(first, last)
 
 
 def _match_examples(
-    query: Query, candidates: Candidates, stretches: _Stretches, encoder: Encoder
+    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     vectors, step = encoder.match_vectors(stretches.frames), stretches.frames.frame_seconds
-    costs, begins, ends = [], [], []
-    for example in query.examples:
-        cost, begin, end = subsequence_dtw(encoder.match_vectors(example.frames), vectors, stretches.offsets)
-        costs.append(cost)
-        begins.append(begin)
-        ends.append(end)
-    nearest, every = np.argmin(costs, axis=0), np.arange(len(candidates))
-    tbeg = stretches.start + np.array(begins)[nearest, every] * step
-    tend = stretches.start + np.array(ends)[nearest, every] * step
-    beyond = np.array([example.beyond / example.frames.duration for example in query.examples])[nearest] * (tend - tbeg)
-    seconds = float(np.mean([example.frames.duration for example in query.examples]))
+    found: list[tuple[np.ndarray, ...]] = []
+    for query, own in _of_terms(queries, candidates):
+        offsets = stretches.offsets[own.start : own.stop + 1]
+        matches = [subsequence_dtw(encoder.match_vectors(e.frames), vectors, offsets) for e in query.examples]
+        costs, begins, ends = map(np.array, zip(*matches, strict=True))
+        nearest, every = np.argmin(costs, axis=0), np.arange(costs.shape[1])
+        begin, end = begins[nearest, every] * step, ends[nearest, every] * step
+        share = np.array([example.beyond / example.frames.duration for example in query.examples])[nearest]
+        seconds = np.full(len(every), np.mean([example.frames.duration for example in query.examples]))
+        wanted = np.broadcast_to(query.example_embedding, (len(every), len(query.example_embedding)))
+        found.append((costs.mean(axis=0), begin, end, share * (end - begin), seconds, wanted))
+    cost, begin, end, beyond, seconds, wanted = (np.concatenate(column) for column in zip(*found, strict=True))
+    tbeg, tend = stretches.start + begin, stretches.start + end
     features = {
-        "dtw": 1 - np.mean(costs, axis=0),
-        "audio": stretches.embed(encoder, tbeg + beyond, tend - beyond) @ query.example_embedding,
+        "dtw": 1 - cost,
+        "audio": (stretches.embed(encoder, tbeg + beyond, tend - beyond) * wanted).sum(axis=1),
         "stretch": np.log(np.maximum(tend - tbeg, step) / seconds),
-        "length": np.full(len(candidates), np.log(10 * seconds)),
+        "length": np.log(10 * seconds),
     }
     return replace(candidates, tbeg=tbeg, tend=tend), features
 
 
-def verify(query: Query, places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
+def verify(queries: Sequence[Query], places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
     """The feature `verifier` (n,) of places whose borders are exact, which `rescore` gives with the others."""
-    stretches = _gather(places, source, MARGIN)
-    return _verify(query, stretches.cut(places.tbeg, places.tend), verifier)
+    return _verify(queries, places, _gather(places, source, MARGIN), verifier)
 
 
-def _verify(query: Query, spans: list[np.ndarray], verifier: Verifier) -> np.ndarray:
+def _verify(queries: Sequence[Query], places: Candidates, stretches: _Stretches, verifier: Verifier) -> np.ndarray:
+    spans = stretches.cut(places.tbeg, places.tend)
+    odds = [_log_odds(query, spans[own], verifier) for query, own in _of_terms(queries, places)]
+    return np.concatenate(odds)
+
+
+def _log_odds(query: Query, spans: list[np.ndarray], verifier: Verifier) -> np.ndarray:
     examples: list[np.ndarray | None] = [example.frames.hidden[:, :-1] for example in query.examples]
     odds = [
         np.mean([verifier.score(spans, phones=phones, example=example) for example in examples or [None]], axis=0)
         for phones in query.pronunciations or [()]
     ]
-    return np.max(odds, axis=0)
+    return np.asarray(np.max(odds, axis=0))

@@ -7,6 +7,7 @@ calibrated, decided.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide
 from stdsearch.encoder import Encoder, load_encoder
-from stdsearch.enrol import enrol
+from stdsearch.enrol import enrol, enrol_all
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
 from stdsearch.pronounce import Pronouncer
@@ -25,6 +26,7 @@ from stdsearch.verifier import Verifier
 
 SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
 CANDIDATES = 150  # rescored for each term
+BATCH = 16  # terms of a list searched for together
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,47 +125,78 @@ class Archive:
         on_error is told of a request that cannot be searched for, which then has no hits; without it, it is raised.
         """
         recording_ids = self.reader.where(where) if where is not None else None
-        for request in requests:
+        for batch in _batches(requests):
             started = time.perf_counter()
-            hits: list[Hit] = []
-            try:
-                query = self.prepare(request)
-            except StdSearchError as error:
-                if on_error is None:
-                    raise
-                on_error(request, error)
-            else:
-                hits = self._hits(query, *self.candidates(query, recording_ids), beta)
-            kept = tuple(hit for hit in hits if hit.score >= threshold)[:limit]
-            yield TermHits(request.kwid, request.text, kept, time.perf_counter() - started)
+            terms = [(request.text, request.examples) for request in batch]
+            enrolled = enrol_all(terms, self.encoder, self.pronouncer, longest=self._longest)
+            queries = []
+            for request, query in zip(batch, enrolled, strict=True):
+                if isinstance(query, Query):
+                    queries.append(query)
+                elif on_error is None:
+                    raise query
+                else:
+                    on_error(request, query)
+            found = iter(self._hits(queries, recording_ids, limit, threshold, beta))
+            seconds = (time.perf_counter() - started) / len(batch)
+            for request, query in zip(batch, enrolled, strict=True):
+                hits = next(found) if isinstance(query, Query) else ()
+                yield TermHits(request.kwid, request.text, hits, seconds)
 
     def prepare(self, request: Request) -> Query:
         """The request with its pronunciations and examples embedded."""
-        longest = self.reader.settings["slicing"]["longest"]
-        return enrol(request.text, request.examples, self.encoder, self.pronouncer, longest=longest)
+        return enrol(request.text, request.examples, self.encoder, self.pronouncer, longest=self._longest)
+
+    @property
+    def _longest(self) -> float:
+        return float(self.reader.settings["slicing"]["longest"])
 
     def candidates(
-        self, query: Query, recording_ids: np.ndarray | None = None
+        self, *queries: Query, recording_ids: np.ndarray | None = None
     ) -> tuple[Candidates, dict[str, np.ndarray]]:
-        """Both passes for a query: places with exact borders, and their features for `calibrate`."""
+        """Both passes for queries of one mode: places with exact borders, and their features for `calibrate`."""
         k = min(SEGMENTS, self.reader.n_segments)
-        if k == 0 or (recording_ids is not None and not len(recording_ids)):
+        if k == 0 or not queries or (recording_ids is not None and not len(recording_ids)):
             return _NOWHERE, {}
-        scores, ids = self.reader.nearest(query.vectors, k, recording_ids=recording_ids)
-        ids, scores = _best_of_each(ids.ravel(), scores.ravel())
-        if not len(ids):
+        vectors = [query.vectors for query in queries]
+        scores, ids = self.reader.nearest(np.concatenate(vectors), k, recording_ids=recording_ids)
+        found = ids >= 0
+        if not found.any():
             return _NOWHERE, {}
-        at = self.reader.segments(ids)
-        places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores)
-        kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, places.score)
-        places, features = rescore(query, places.take(kept[:CANDIDATES]), self.reader, self.encoder, self.verifier)
+        term = np.repeat(np.repeat(np.arange(len(queries)), [len(own) for own in vectors]), found.sum(axis=1))
+        at = self.reader.segments(ids[found])
+        places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores[found], term)
+        kept = _apart(places, places.score)
+        kept = kept[_place_in_group(term[kept]) < CANDIDATES]
+        places, features = rescore(queries, places.take(kept), self.reader, self.encoder, self.verifier)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
         return places.within(duration), features
 
-    def _hits(self, query: Query, places: Candidates, features: dict[str, np.ndarray], beta: float) -> list[Hit]:
-        calibration = self.calibrations.get(query.mode, self.uncalibrated)
-        paths = {i: self.reader.recordings[i].path for i in np.unique(places.recording_id).tolist()}
-        return decided(places, features, calibration, paths, self.reader.total_seconds, beta)
+    def _hits(
+        self,
+        queries: Sequence[Query],
+        recording_ids: np.ndarray | None,
+        limit: int | None,
+        threshold: float,
+        beta: float,
+    ) -> list[tuple[Hit, ...]]:
+        """The hits of each query, all of one mode."""
+        places, features = self.candidates(*queries, recording_ids=recording_ids)
+        if not len(places):
+            return [()] * len(queries)
+        calibration = self.calibrations.get(queries[0].mode, self.uncalibrated)
+        paths = {i: self.reader.recordings[i].path for i in places.recording_id.tolist()}
+        return decided(
+            places,
+            features,
+            calibration,
+            paths,
+            self.reader.total_seconds,
+            beta,
+            n_terms=len(queries),
+            limit=limit,
+            threshold=threshold,
+        )
 
 
 def decided(
@@ -173,39 +206,50 @@ def decided(
     paths: Mapping[int, str],
     seconds: float,
     beta: float = BETA,
-) -> list[Hit]:
-    """The hits, best first, that a term's candidates come to, overlapping ones merged.
+    *,
+    n_terms: int = 1,
+    limit: int | None = None,
+    threshold: float = 0.0,
+) -> list[tuple[Hit, ...]]:
+    """The hits of each term, best first, that the candidates come to, overlapping ones merged.
 
-    paths: of the recordings, by recording id; seconds: of all that was searched.
+    paths: of the recordings, by recording id; seconds: of all that was searched; limit and threshold as in `search`.
     """
-    if not len(places):
-        return []
-    odds = calibration.own_odds(features)
-    sound = np.isfinite(odds)  # which they are not where encoder or frames are damaged
-    places, odds = places.take(sound), odds[sound]
-    kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, odds)
-    places, score = places.take(kept), calibration.probability(odds[kept])
-    decisions = decide(score, seconds, beta)
-    return [
-        Hit(
-            recording=paths[int(places.recording_id[i])],
-            channel=int(places.channel[i]),
-            tbeg=round(float(places.tbeg[i]), 3),
-            dur=round(float(places.tend[i] - places.tbeg[i]), 3),
-            score=round(float(score[i]), 6),
-            decision=bool(decisions[i]),
-        )
-        for i in np.argsort(-score, kind="stable")
-    ]
+    hits: list[list[Hit]] = [[] for _ in range(n_terms)]
+    if len(places):
+        odds = calibration.own_odds(features)
+        sound = np.isfinite(odds)  # which they are not where encoder or frames are damaged
+        places, odds = places.take(sound), odds[sound]
+        kept = _apart(places, odds)
+        places, odds = places.take(kept), odds[kept]
+        score = calibration.probability(odds, places.term)
+        decision = decide(score, seconds, beta, term=places.term)
+        order = np.lexsort((-score, places.term))
+        order = order[_place_in_group(places.term[order]) < (len(order) if limit is None else limit)]
+        columns = places.recording_id, places.channel, places.tbeg, places.tend - places.tbeg, score, decision
+        rows = zip(*(column[order].tolist() for column in (places.term, *columns)), strict=True)
+        for term, recording, channel, tbeg, dur, probability, yes in rows:
+            if (rounded := round(probability, 6)) >= threshold:
+                hits[term].append(Hit(paths[recording], channel, round(tbeg, 3), round(dur, 3), rounded, yes))
+    return [tuple(own) for own in hits]
 
 
-def _best_of_each(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each id (>= 0) once with its best score, best first."""
-    order = np.argsort(-scores, kind="stable")
-    _, first = np.unique(ids[order], return_index=True)
-    kept = order[np.sort(first)]
-    kept = kept[ids[kept] >= 0]
-    return ids[kept], scores[kept]
+def _batches(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """The requests in turn, at most BATCH together, and those of one kind: with text or not, with examples or not."""
+    for _, alike in groupby(requests, lambda request: (not request.text.strip(), not request.examples)):
+        while batch := list(islice(alike, BATCH)):
+            yield batch
 
 
-_NOWHERE = Candidates(*(np.empty(0, dtype) for dtype in (np.int32, np.int16, np.float64, np.float64, np.float32)))
+def _apart(places: Candidates, score: np.ndarray) -> np.ndarray:
+    """Which places are left where overlapping ones of a term are merged, by term, best first."""
+    kept = merge_overlaps(places.recording_id, places.channel, places.tbeg, places.tend, score, term=places.term)
+    return kept[np.argsort(places.term[kept], kind="stable")]
+
+
+def _place_in_group(group: np.ndarray) -> np.ndarray:
+    """The place (n,), from 0, of each in its group; groups ascend."""
+    return np.arange(len(group)) - np.searchsorted(group, group)
+
+
+_NOWHERE = Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i2", "f8", "f8", "f4")))

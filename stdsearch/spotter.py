@@ -68,12 +68,16 @@ class _Window:
     recent: Frames
     begin: int
 
-    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
+    def stretches(
+        self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
+    ) -> tuple[Frames, np.ndarray, np.ndarray]:
         """As those of an archive; there is but one recording."""
         step = self.recent.frame_seconds
-        first = max(0, int(np.floor(tbeg / step + 1e-6)) - self.begin)
-        last = int(np.ceil(tend / step - 1e-6)) - self.begin
-        return Frames(self.recent.hidden[first:last], step), (self.begin + first) * step
+        first = np.maximum(np.floor(tbeg / step + 1e-6).astype(int) - self.begin, 0)
+        last = np.ceil(tend / step - 1e-6).astype(int) - self.begin
+        parts = [self.recent.hidden[a:b] for a, b in zip(first, last, strict=True)]
+        offsets = np.cumsum([0, *map(len, parts)])
+        return Frames(np.concatenate(parts), step), offsets, (self.begin + first) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ class Spotter:
     def _judge(self, keyword: int, candidates: Candidates, window: _Window, duration: float) -> list[Detection]:
         """The candidates of one keyword that are likely enough, with their exact borders."""
         query = self._queries[keyword]
-        places, features = rescore(query, candidates, window, self._encoder)
+        places, features = rescore([query], candidates, window, self._encoder)
         places, odds = places.within(duration), self._calibrations[keyword].own_odds(features)
         if self._verifier:
             promising = odds >= PROMISING
@@ -221,7 +225,7 @@ class Spotter:
                 return []
             places = places.take(promising)
             features = {name: value[promising] for name, value in features.items()}
-            features["verifier"] = verify(query, places, window, self._verifier)
+            features["verifier"] = verify([query], places, window, self._verifier)
             odds = self._verified.get(query.mode, BY_VERIFIER).own_odds(features)
         score = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return [

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stdsearch.align import align_phones, subsequence_costs, subsequence_dtw
+from stdsearch.align import align_phones, aligned_means, subsequence_costs, subsequence_dtw
 
 
 def best_alignment(x: np.ndarray, phones: np.ndarray) -> float:
@@ -17,32 +17,40 @@ def best_alignment(x: np.ndarray, phones: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_alignment_is_the_best_of_all(seed):
+    """Every stretch with every string, in any order."""
     random = np.random.default_rng(seed)
-    lengths = random.integers(0, 9, 4)
-    scores = random.normal(size=(lengths.sum(), 5)).astype(np.float32)
-    offsets = np.cumsum([0, *lengths])
-    phones = random.integers(0, 5, random.integers(1, 5))
-    score, begin, ends = align_phones(scores, offsets, phones)
-    for i, length in enumerate(lengths):
-        x = scores[offsets[i] : offsets[i + 1]]
-        assert score[i] == pytest.approx(best_alignment(x, phones), abs=1e-4)
-        if length < len(phones):
+    stretches, lengths = random.integers(0, 9, 4), random.integers(1, 5, 3)
+    scores = random.normal(size=(stretches.sum(), 5)).astype(np.float32)
+    offsets = np.cumsum([0, *stretches])
+    phones = random.integers(0, 5, (3, 4))
+    pairs = random.permutation(list(itertools.product(range(4), range(3))))
+    score, borders = align_phones(scores, offsets, phones, lengths, *pairs.T)
+    mean, least = aligned_means(scores, offsets, phones, lengths, *pairs.T, borders)
+    for i, (stretch, string) in enumerate(pairs):
+        x, columns = scores[offsets[stretch] : offsets[stretch + 1]], phones[string, : lengths[string]]
+        assert score[i] == pytest.approx(best_alignment(x, columns), abs=1e-4)
+        if len(x) < len(columns):
             assert score[i] == -np.inf
+            assert not borders[i].any()
+            assert mean[i] == least[i] == 0
             continue
-        borders = [begin[i], *ends[i]]
-        assert all(b < e for b, e in itertools.pairwise(borders))
-        assert borders[-1] <= length
-        path = sum(x[b:e, p].sum() for (b, e), p in zip(itertools.pairwise(borders), phones, strict=True))
-        assert path == pytest.approx(score[i], abs=1e-4)
+        own = borders[i, : len(columns) + 1]
+        assert all(b < e for b, e in itertools.pairwise(own))
+        assert own[-1] <= len(x)
+        assert (borders[i, len(columns) :] == own[-1]).all()
+        parts = [x[b:e, p] for (b, e), p in zip(itertools.pairwise(own), columns, strict=True)]
+        assert sum(part.sum() for part in parts) == pytest.approx(score[i], abs=1e-4)
+        assert mean[i] == pytest.approx(np.mean([part.mean() for part in parts]), abs=1e-6)
+        assert least[i] == pytest.approx(np.min([part.mean() for part in parts]), abs=1e-6)
 
 
 def test_alignment_finds_a_planted_word():
     scores = np.full((30, 4), -1.0, np.float32)
     scores[10:13, 2] = scores[13:19, 0] = scores[19:22, 3] = 2.0
-    score, begin, ends = align_phones(scores, np.array([0, 30]), np.array([2, 0, 3]))
+    one = np.array([0])
+    score, borders = align_phones(scores, np.array([0, 30]), np.array([[2, 0, 3]]), np.array([3]), one, one)
     assert score[0] == 24.0
-    assert begin[0] == 10
-    assert ends[0].tolist() == [13, 19, 22]
+    assert borders.tolist() == [[10, 13, 19, 22]]
 
 
 def means_by_end(distance: np.ndarray) -> list[float]:

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
 from stdsearch.archive.catalog import write_catalog
-from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
+from stdsearch.archive.frames import FrameReader, FrameWriter, dequantise, quantise
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds, load_manifest
 from stdsearch.archive.parts import Part, replace_file, seal
 from stdsearch.archive.segments import ROW_GROUP, SPAN, SegmentReader, SegmentWriter, write_spans
@@ -186,12 +186,31 @@ def test_frames_that_should_be_there_are_missed(archive: ArchiveReader) -> None:
         archive.frames(0, 1, 5.0, 6.0)
 
 
+def test_stretches_are_the_frames_of_each_span_end_to_end(archive: ArchiveReader) -> None:
+    """Over blocks, and clipped on either side."""
+    spans = [(1, 2, 1.9, 4.1), (0, 1, -1.0, 99.0), (0, 1, 0.41, 0.43)]
+    frames, offsets, start = archive.stretches(*map(np.array, zip(*spans, strict=True)))
+    for i, span in enumerate(spans):
+        alone, begin = archive.frames(*span)
+        np.testing.assert_array_equal(frames.hidden[offsets[i] : offsets[i + 1]], alone.hidden)
+        assert start[i] == begin
+    assert len(frames.hidden) == offsets[-1] == 56 + 50 + 1
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_quantised_frames_are_off_by_half_a_step_at_most(hidden: np.ndarray) -> None:
     quantised = quantise(hidden)
     bound = quantised.step / 2 + 1e-5 * np.abs(hidden).max(axis=0) + 1e-30  # float32 itself
     assert (np.abs(quantised.values() - hidden) <= bound).all()
+
+
+def test_pieces_are_dequantised_as_each_alone() -> None:
+    random = np.random.default_rng(0)
+    pieces = [quantise(random.normal(i, 1 + i, (7, WIDTH)).astype(np.float32)).between(i, 6) for i in range(4)]
+    expected = np.concatenate([piece.values() for piece in pieces])
+    np.testing.assert_array_equal(dequantise(pieces, WIDTH), expected)
+    assert dequantise([], WIDTH).shape == (0, WIDTH)
 
 
 def test_frames_need_the_width_they_were_promised(tmp_path: Path) -> None:
@@ -416,7 +435,7 @@ def indexed(
         (spanned(tbeg=float("nan")), "segments", "segments that no recording has"),
         (spanned(dur=float("inf")), "segments", "segments that no recording has"),
         (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING), SPAN)[:-1]), "segments", "a row for each"),
-        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "another kind of array"),
+        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "a row for each"),
         (framed(float("nan")), "frames", "frames that no encoder makes"),
         (framed(1e30), "frames", "frames that no encoder makes"),
         (indexed("IDMap2,Flat", first=10**6), "nearest", "vectors of segments that are not there"),
@@ -529,9 +548,7 @@ def test_row_groups_do_not_depend_on_the_calls(tmp_path: Path) -> None:
 def test_frames_of_an_unknown_recording_are_none(tmp_path: Path) -> None:
     with FrameWriter(tmp_path / "a.arrow", WIDTH):
         pass
-    hidden, first = FrameReader(tmp_path / "a.arrow", WIDTH).region(0, 1, 3, 9)
-    assert hidden.shape == (0, WIDTH)
-    assert first == 3
+    assert FrameReader(tmp_path / "a.arrow", WIDTH).pieces(0, 1, 3, 9) == []
 
 
 def test_spans_are_a_plain_npy_file_with_a_row_for_each_id(tmp_path: Path) -> None:

@@ -33,6 +33,20 @@ def test_context_of_nothing_is_nothing():
     assert all(len(value) == 0 for value in in_context(np.empty(0)).values())
 
 
+def test_terms_are_calibrated_and_decided_together_as_each_alone() -> None:
+    """Of the terms 0 to 3 the third has no candidate; the first has equals, the last more than ten."""
+    random = np.random.default_rng(0)
+    term = random.permutation(np.repeat([0, 1, 3], [3, 1, 15]))
+    odds = np.where(term == 0, 1.5, random.normal(size=len(term)))
+    probability = 1 / (1 + np.exp(-odds))
+    together, decisions = in_context(odds, term), decide(probability, 100.0, 10.0, term=term)
+    for one in (0, 1, 3):
+        here = term == one
+        for name, value in in_context(odds[here]).items():
+            np.testing.assert_allclose(together[name][here], value, atol=1e-12, err_msg=name)
+        assert decisions[here].tolist() == decide(probability[here], 100.0, 10.0).tolist()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_decisions_maximise_the_expected_value(seed):
     """A hit is accepted exactly where doing so raises its expected contribution to 1 - P_miss - beta P_fa."""

@@ -1,3 +1,5 @@
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
@@ -47,14 +49,15 @@ def around(archive: Archive, i: int, margin: float) -> tuple[Frames, float]:
 def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phones: tuple[str, ...]) -> None:
     """The definition: one candidate after the other, one phone after the other."""
     query = text_query(archive, phones)
-    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    found, features = rescore([query], PLACES, archive.reader, archive.encoder)
     columns = np.array([PHONE_INDEX[phone] for phone in phones])
     for i in range(len(PLACES)):
         frames, start = around(archive, i, MARGIN + query.beyond)
         posteriors = archive.encoder.phone_log_posteriors(frames)
         ratio = np.clip(posteriors - archive.encoder.log_prior.numpy(), *SCORE_RANGE)
-        _, begin, ends = align_phones(ratio - WORTH, np.array([0, len(ratio)]), columns)
-        borders = [int(begin[0]), *map(int, ends[0])]
+        one = np.array([0])
+        string = columns[None], np.array([len(columns)])
+        _, (borders,) = align_phones(ratio - np.float32(WORTH), np.array([0, len(ratio)]), *string, one, one)
         spans = list(zip(borders, borders[1:], columns, strict=False))
         assert (found.tbeg[i], found.tend[i]) == pytest.approx((start + 0.02 * borders[0], start + 0.02 * borders[-1]))
         means = [ratio[first:last, column].mean() for first, last, column in spans]
@@ -72,8 +75,8 @@ def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phone
 
 
 def test_of_several_pronunciations_the_one_that_aligns_best_counts(archive: Archive) -> None:
-    both, features = rescore(text_query(archive, STAR, ("AH",)), PLACES, archive.reader, archive.encoder)
-    apart = [rescore(text_query(archive, p), PLACES, archive.reader, archive.encoder) for p in (STAR, ("AH",))]
+    both, features = rescore([text_query(archive, STAR, ("AH",))], PLACES, archive.reader, archive.encoder)
+    apart = [rescore([text_query(archive, p)], PLACES, archive.reader, archive.encoder) for p in (STAR, ("AH",))]
     for i in range(len(PLACES)):
         places, alone = max(apart, key=lambda one: one[1]["alignment"][i])
         assert {name: value[i] for name, value in features.items()} == pytest.approx(
@@ -87,7 +90,7 @@ def test_example_features_are_those_of_each_candidate_alone(archive: Archive, be
     examples = (example(archive, 1.2, 1.64), example(archive, 0.4, 0.8 + 2 * beyond, beyond))
     query = Query((), np.empty((0, 8), np.float32), examples)
     assert query.beyond == beyond
-    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    found, features = rescore([query], PLACES, archive.reader, archive.encoder)
     mean = examples[0].embedding + examples[1].embedding
     mean /= np.linalg.norm(mean)
     seconds = (examples[0].frames.duration + examples[1].frames.duration) / 2
@@ -114,7 +117,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def test_an_example_matches_its_own_place_without_cost(archive: Archive) -> None:
     query = Query((), np.empty((0, 8), np.float32), (example(archive, 1.2, 1.64),))
-    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    found, features = rescore([query], PLACES, archive.reader, archive.encoder)
     assert features["dtw"][0] == pytest.approx(1, abs=1e-5)
     assert features["audio"][0] == pytest.approx(1, abs=1e-5)
     assert features["stretch"][0] == pytest.approx(0, abs=1e-5)
@@ -124,8 +127,8 @@ def test_an_example_matches_its_own_place_without_cost(archive: Archive) -> None
 def test_text_and_example_give_both_kinds_of_features_and_the_borders_of_the_text(archive: Archive) -> None:
     text = text_query(archive, STAR)
     both = Query(text.pronunciations, text.text_embeddings, (example(archive, 1.2, 1.64),))
-    places, features = rescore(both, PLACES, archive.reader, archive.encoder)
-    aligned, of_text = rescore(text, PLACES, archive.reader, archive.encoder)
+    places, features = rescore([both], PLACES, archive.reader, archive.encoder)
+    aligned, of_text = rescore([text], PLACES, archive.reader, archive.encoder)
     assert places.tbeg.tolist() == aligned.tbeg.tolist()
     assert features.keys() == of_text.keys() | {"dtw", "audio", "stretch"}
     assert features["length"].tolist() == of_text["length"].tolist()
@@ -138,7 +141,7 @@ def test_without_phone_posteriors_text_keeps_the_borders(
     """Of a long term, 20 of 30 phones are embedded, and a candidate is taken for these: 5 more lie on either side."""
     query = text_query(archive, phones)
     monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
-    found, features = rescore(query, PLACES, archive.reader, archive.encoder)
+    found, features = rescore([query], PLACES, archive.reader, archive.encoder)
     pace = (PLACES.tend - PLACES.tbeg) / min(len(phones), 20)
     around = 5 * pace if phones is LONG else 0
     np.testing.assert_allclose(found.tbeg, np.maximum(PLACES.tbeg - around, 0))
@@ -153,8 +156,8 @@ def test_without_phone_posteriors_the_nearest_pronunciation_counts(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
-    _, features = rescore(text_query(archive, STAR, ("AH",)), PLACES, archive.reader, archive.encoder)
-    apart = [rescore(text_query(archive, p), PLACES, archive.reader, archive.encoder)[1] for p in (STAR, ("AH",))]
+    _, features = rescore([text_query(archive, STAR, ("AH",))], PLACES, archive.reader, archive.encoder)
+    apart = [rescore([text_query(archive, p)], PLACES, archive.reader, archive.encoder)[1] for p in (STAR, ("AH",))]
     np.testing.assert_allclose(features["text"], np.maximum(*(alone["text"] for alone in apart)), atol=1e-6)
 
 
@@ -164,8 +167,8 @@ def test_without_phone_posteriors_text_and_example_have_the_borders_of_the_examp
     monkeypatch.setattr(archive.encoder, "phone_log_posteriors", lambda frames: None)
     text, heard = text_query(archive, LONG), example(archive, 1.2, 1.64)
     both = Query(text.pronunciations, text.text_embeddings, (heard,))
-    places, features = rescore(both, PLACES, archive.reader, archive.encoder)
-    matched, _ = rescore(Query((), np.empty((0, 8), np.float32), (heard,)), PLACES, archive.reader, archive.encoder)
+    places, features = rescore([both], PLACES, archive.reader, archive.encoder)
+    matched, _ = rescore([Query((), np.empty((0, 8), np.float32), (heard,))], PLACES, archive.reader, archive.encoder)
     # stretches are wider for a long text, but the example's place is the same
     assert (places.tbeg[0], places.tend[0]) == pytest.approx((matched.tbeg[0], matched.tend[0]))
     assert features["pace"] == pytest.approx((places.tend - places.tbeg) / len(LONG))
@@ -176,12 +179,16 @@ def test_without_phone_posteriors_text_and_example_have_the_borders_of_the_examp
 
 def test_what_leaves_no_room_for_the_phones_is_left_out(archive: Archive) -> None:
     short = Candidates(
-        np.array([2, 0]), np.array([1, 1]), np.array([0.0, 1.0]), np.array([0.2, 1.2]), np.array([0.9, 0.8], np.float32)
+        np.array([2, 0]),
+        np.array([1, 1]),
+        np.array([0.0, 1.0]),
+        np.array([0.2, 1.2]),
+        np.array([0.9, 0.8], np.float32),
     )
-    found, features = rescore(text_query(archive, LONG), short, archive.reader, archive.encoder)
+    found, features = rescore([text_query(archive, LONG)], short, archive.reader, archive.encoder)
     assert found.recording_id.tolist() == [0]
     assert {len(value) for value in features.values()} == {1}
-    found, features = rescore(text_query(archive, LONG, STAR), short, archive.reader, archive.encoder)
+    found, features = rescore([text_query(archive, LONG, STAR)], short, archive.reader, archive.encoder)
     assert found.recording_id.tolist() == [2, 0]
     assert np.isfinite(np.stack(list(features.values()))).all()
 
@@ -190,3 +197,24 @@ def test_the_middle_of_a_long_term_is_embedded() -> None:
     assert STAR[middle(STAR)] == STAR
     phones = [str(i) for i in range(33)]
     assert phones[middle(phones)] == phones[6:26]
+
+
+def test_terms_are_rescored_together_as_each_alone(archive: Archive) -> None:
+    """With different numbers of pronunciations, a long one among them; the second term has no candidate."""
+    texts = [text_query(archive, *p) for p in ((STAR, ("AH",)), (STAR,), (LONG,), (("AH", "T"), STAR))]
+    heard = [example(archive, 1.2, 1.64), example(archive, 0.4, 1.2), example(archive, 0.4, 2.8, 0.4)]
+    spoken = [Query((), np.empty((0, 8), np.float32), examples) for examples in (heard[:2], heard, heard[2:], heard)]
+    both = [Query(t.pronunciations, t.text_embeddings, s.examples) for t, s in zip(texts, spoken, strict=True)]
+    four = [PLACES.take(np.arange(4)), PLACES.take(np.arange(1, 4)), PLACES.take(np.arange(2))]
+    places = [replace(own, term=np.full(len(own), term)) for own, term in zip(four, (0, 2, 3), strict=True)]
+    columns = [np.concatenate([getattr(own, field.name) for own in places]) for field in fields(Candidates)]
+    for queries in (texts, spoken, both):
+        found, features = rescore(queries, Candidates(*columns), archive.reader, archive.encoder)
+        for own, term in zip(four, (0, 2, 3), strict=True):
+            alone, of_alone = rescore([queries[term]], own, archive.reader, archive.encoder)
+            here = found.term == term
+            np.testing.assert_array_equal(found.tbeg[here], alone.tbeg)
+            np.testing.assert_array_equal(found.tend[here], alone.tend)
+            assert features.keys() == of_alone.keys()
+            for name, value in of_alone.items():
+                np.testing.assert_allclose(features[name][here], value, atol=1e-5, err_msg=name)

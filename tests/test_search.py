@@ -6,7 +6,8 @@ import pytest
 from stdsearch.audio import read, write_wav
 from stdsearch.encoder import Frames, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
-from stdsearch.search import CANDIDATES, SEGMENTS, Archive, Request
+from stdsearch.phones import PHONES
+from stdsearch.search import BATCH, CANDIDATES, SEGMENTS, Archive, Request
 from stdsearch.types import Hit, Spoken
 
 TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
@@ -151,6 +152,23 @@ def test_a_request_that_cannot_be_searched_for_need_not_stop_the_others(archive:
     assert "nothing to search for" in str(told["KW-3"])
     assert [result.kwid for result in results] == ["KW-1", "KW-2", "KW-3", "KW-4"]
     assert [bool(result.hits) for result in results] == [True, False, False, True]
+
+
+def test_terms_searched_for_together_have_the_hits_of_each_alone(archive: Archive, archive_folder: Path) -> None:
+    """More than a batch of texts, then kinds that are not batched with them."""
+    spoken = Spoken(archive_folder / "audio" / "odd.wav", 0.4, 0.72)
+    texts = [f"/{phone} AH T/" for phone in PHONES] + list(TEXTS)
+    assert len(texts) > 2 * BATCH
+    requests = [Request(f"KW-{i}", text) for i, text in enumerate(texts)]
+    requests += [Request("A", "", (spoken,)), Request("B", "star", (spoken,)), Request("C", "star")]
+    together = list(archive.search_all(requests, limit=9))
+    assert [(found.kwid, found.term) for found in together] == [(r.kwid, r.text) for r in requests]
+    for request, found in zip(requests, together, strict=True):
+        alone = archive.search(request.text, examples=request.examples, limit=9)
+        places = [[(hit.recording, hit.channel, hit.tbeg, hit.dur) for hit in result.hits] for result in (found, alone)]
+        assert places[0] == places[1]
+        assert [hit.score for hit in found.hits] == pytest.approx([hit.score for hit in alone.hits], abs=2e-6)
+        assert [hit.decision for hit in found.hits] == [hit.decision for hit in alone.hits]
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])

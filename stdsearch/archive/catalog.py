@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from stdsearch.archive.manifest import Counts, NextIds
 from stdsearch.archive.parts import damaged
 from stdsearch.errors import CONTROLS, StdSearchError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ class Catalog:
         The condition sees the catalog's columns and nothing else: no other file, no other table.
         Raises StdSearchError, naming the columns there are, if it is no such condition.
         """
+        import duckdb
+
         if not condition.strip():
             raise self._no_condition(condition, "is empty")
         query = f"SELECT recording_id FROM recordings WHERE (\n{condition}\n) ORDER BY recording_id"
@@ -149,6 +154,8 @@ class Catalog:
     # quoted, for DuckDB complains of a leak at exit where an annotation holds on to its type
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory whose one table, recordings, is the catalog; `lock` it before strangers' SQL."""
+        import duckdb
+
         connection = duckdb.connect(":memory:", config={"threads": 1, "temp_directory": ""})
         try:
             connection.register("catalog", self._table)
@@ -207,7 +214,7 @@ def lock(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def reason_of(error: duckdb.Error) -> str:
+def reason_of(error: "duckdb.Error") -> str:
     """DuckDB's complaint in a line, without its guesses and the query that it repeats."""
     first_line = str(error).splitlines()[0]
     unknown = re.search(r'Referenced column "([^"]+)" (?:was )?not found', first_line)

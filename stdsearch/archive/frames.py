@@ -8,7 +8,7 @@ frames (n_frames, width) as 8-bit codes with one `low` and one `step` (float32) 
 so a value is off by at most step / 2. It is memory-mapped: reading a region touches the pages that hold it, no others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
+from stdsearch import kernels
 from stdsearch.archive.parts import damaged
 
 BATCH_BYTES = 4 << 20  # codes held before a record batch is written
@@ -40,6 +41,18 @@ class QuantisedFrames:
     def between(self, first: int, last: int) -> "QuantisedFrames":
         """Frames [first, last) alone."""
         return QuantisedFrames(self.codes[first:last], self.low, self.step)
+
+
+def dequantise(pieces: Sequence[QuantisedFrames], width: int) -> np.ndarray:
+    """The values of pieces (n_i, width) end to end, (Σ n_i, width) float32; equals their `values`, one by one."""
+    if not pieces:
+        return np.empty((0, width), np.float32)
+    offsets = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
+    columns = (
+        np.concatenate([piece.codes for piece in pieces]),
+        *(np.stack([getattr(piece, name) for piece in pieces]) for name in ("low", "step")),
+    )
+    return kernels.dequantise(*columns, offsets)
 
 
 def quantise(hidden: np.ndarray) -> QuantisedFrames:
@@ -97,12 +110,13 @@ class FrameWriter:
 
 
 class FrameReader:
-    """Reads regions of one shard's frames through a memory map; raises StdSearchError if the file is not one."""
+    """Reads pieces of one shard's frames through a memory map; raises StdSearchError if the file is not one."""
 
     def __init__(self, path: Path, width: int) -> None:
         self.path = path
         self._width = width
         self._rows: dict[tuple[int, int], list[tuple[int, int, pa.RecordBatch, int]]] = {}
+        self._blocks: dict[tuple[int, int], list[tuple[int, QuantisedFrames]]] = {}
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
                 if not file.schema.equals(_schema(width)):
@@ -119,29 +133,31 @@ class FrameReader:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
 
-    def region(self, recording_id: int, channel: int, first: int, last: int) -> tuple[np.ndarray, int]:
-        """Frames [first, last), clipped to what there is, as (n, width) float32, and the first one's number."""
-        blocks = [
-            (begin, block)
-            for begin, n_frames, batch, row in self._rows.get((recording_id, channel), ())
-            if begin < last and first < begin + n_frames
-            for block in [self._block(batch, row, n_frames)]
+    def pieces(self, recording_id: int, channel: int, first: int, last: int) -> list[tuple[int, QuantisedFrames]]:
+        """Frames [first, last), clipped to what there is, in the blocks that hold them: the first's number, frames."""
+        return [
+            (max(first, begin), block.between(max(0, first - begin), last - begin))
+            for begin, block in self._blocks_of(recording_id, channel)
+            if begin < last and first < begin + len(block.codes)
         ]
-        if not blocks:
-            return np.empty((0, self._width), np.float32), first
-        pieces = [block.between(max(0, first - begin), last - begin).values() for begin, block in blocks]
-        return np.concatenate(pieces), max(first, blocks[0][0])
 
     def blocks(self, recording_id: int) -> Iterator[tuple[int, int, QuantisedFrames]]:
         """A recording's blocks as they were written: channel, first frame, frames."""
-        rows = [
-            (first, channel, n_frames, batch, row)
-            for (recording, channel), blocks in self._rows.items()
-            if recording == recording_id
-            for first, n_frames, batch, row in blocks
+        channels = [channel for recording, channel in self._rows if recording == recording_id]
+        blocks = [
+            (first, channel, block) for channel in channels for first, block in self._blocks_of(recording_id, channel)
         ]
-        for first, channel, n_frames, batch, row in sorted(rows, key=lambda block: block[:2]):
-            yield channel, first, self._block(batch, row, n_frames)
+        for first, channel, block in sorted(blocks, key=lambda block: block[:2]):
+            yield channel, first, block
+
+    def _blocks_of(self, recording_id: int, channel: int) -> list[tuple[int, QuantisedFrames]]:
+        """First frame and frames of every block of a recording channel; looked up in Arrow's columns once."""
+        key = recording_id, channel
+        if key not in self._blocks:
+            self._blocks[key] = [
+                (first, self._block(batch, row, n_frames)) for first, n_frames, batch, row in self._rows.get(key, ())
+            ]
+        return self._blocks[key]
 
     def _block(self, batch: pa.RecordBatch, row: int, n_frames: int) -> QuantisedFrames:
         codes = np.frombuffer(batch["codes"][row].as_buffer(), np.uint8)

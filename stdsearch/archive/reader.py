@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stdsearch.archive.catalog import Catalog, Recording
-from stdsearch.archive.frames import FrameReader
+from stdsearch.archive.frames import FrameReader, dequantise
 from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
@@ -154,19 +154,34 @@ class ArchiveReader:
             embeddings[here] = file.embeddings_at(ids[here] - file.first_id)
         return embeddings
 
-    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
-        """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
+    def stretches(
+        self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
+    ) -> tuple["Frames", np.ndarray, np.ndarray]:
+        """The frames that cover each of many spans [tbeg, tend), clipped to its recording, end to end.
+
+        All arguments are (n,). Returns the frames, offsets (n + 1,) of each span's among them, and the times (n,) in
+        seconds where they begin. Equals `frames`, span by span.
+        """
         from stdsearch.encoder import Frames
 
-        seconds = self.manifest.encoder.frame_seconds
-        first, last = int(np.floor(tbeg / seconds + 1e-6)), int(np.ceil(tend / seconds - 1e-6))
-        reader = self.frames_file(self.recordings[recording_id].shard)
-        hidden, begin = reader.region(recording_id, channel, max(0, first), last)
-        if not len(hidden):
-            raise damaged(
-                reader.path, f"it has no frames of channel {channel} of recording {recording_id} at {tbeg:g} s"
-            )
-        return Frames(hidden, seconds), begin * seconds
+        seconds, width = self.manifest.encoder.frame_seconds, self.manifest.encoder.frame_width
+        first = np.maximum(np.floor(tbeg / seconds + 1e-6).astype(np.int64), 0)
+        last = np.ceil(tend / seconds - 1e-6).astype(np.int64)
+        spans = zip(*(column.tolist() for column in (recording_id, channel, first, last)), strict=True)
+        found = [self.frames_file(self.recordings[span[0]].shard).pieces(*span) for span in spans]
+        if [] in found:
+            recording, number, at, _ = [column[found.index([])] for column in (recording_id, channel, tbeg, tend)]
+            path = self.frames_file(self.recordings[int(recording)].shard).path
+            raise damaged(path, f"it has no frames of channel {number} of recording {recording} at {at:g} s")
+        offsets = np.cumsum([0, *(sum(len(piece.codes) for _, piece in pieces) for pieces in found)])
+        begin = np.array([pieces[0][0] for pieces in found])
+        hidden = dequantise([piece for pieces in found for _, piece in pieces], width)
+        return Frames(hidden, seconds), offsets, begin * seconds
+
+    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
+        """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
+        frames, _, start = self.stretches(*(np.array([value]) for value in (recording_id, channel, tbeg, tend)))
+        return frames, float(start[0])
 
     def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
         """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""

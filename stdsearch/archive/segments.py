@@ -186,9 +186,9 @@ def open_spans(path: Path, n_ids: int) -> np.ndarray:
             header = file.read(int.from_bytes(start[-2:], "little"))
             n_bytes = path.stat().st_size
         expected, begin = _header(n_ids), len(start) + len(header)
-        if start[:-2] != expected[: _START - 2] or header.split() != expected[_START:].split():  # but for its padding
-            raise ValueError("it holds another kind of array")
-        if n_bytes != begin + n_ids * SPAN.itemsize:
+        # but for the header's padding
+        is_right = start[:-2] == expected[: _START - 2] and header.split() == expected[_START:].split()
+        if not is_right or n_bytes != begin + n_ids * SPAN.itemsize:
             raise ValueError(f"it does not have a row for each of {n_ids} ids of segments")
         return np.asarray(np.memmap(path, SPAN, "r", begin, (n_ids,))) if n_ids else np.empty(0, SPAN)
     except (ValueError, OSError) as error:

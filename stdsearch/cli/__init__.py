@@ -8,7 +8,6 @@ import faulthandler
 import importlib
 import os
 import sys
-from importlib.metadata import entry_points
 
 import click
 
@@ -23,6 +22,8 @@ class CommandGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every subcommand's name, sorted."""
+        from importlib.metadata import entry_points  # which brings email and much else
+
         return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group="stdsearch.commands"))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -30,6 +31,8 @@ class CommandGroup(click.Group):
         if cmd_name in BUILT_IN:
             command: click.Command = getattr(importlib.import_module(f"stdsearch.cli.{cmd_name}"), cmd_name)
             return command
+        from importlib.metadata import entry_points
+
         for entry in entry_points(group="stdsearch.commands", name=cmd_name):
             loaded: click.Command = entry.load()
             return loaded

@@ -1,6 +1,6 @@
 """Encoders: acoustic frames and span embeddings, and pronunciations in the same space; saved without pickle."""
 
-from stdsearch.encoder.base import Encoder, Frames
+from stdsearch.encoder.base import Encoder, Frames, pad_phones
 from stdsearch.encoder.bilstm import BiLSTMEncoder, BiLSTMSettings
 from stdsearch.encoder.ecapa import ECAPAEncoder, ECAPASettings
 from stdsearch.encoder.segment import SegmentEncoder
@@ -19,5 +19,6 @@ __all__ = [
     "SpanEncoder",
     "build_encoder",
     "load_encoder",
+    "pad_phones",
     "save_encoder",
 ]

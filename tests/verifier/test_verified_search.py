@@ -43,8 +43,8 @@ def test_the_feature_is_that_of_each_span_alone(
     examples = tuple(Spoken(archive_folder / "audio" / "odd.wav", 0.4 + i, 0.8 + i) for i in range(n_examples))
     query = archive.prepare(Request("KW-1", text, examples))
     places, _ = archive.candidates(query)
-    found, features = rescore(query, places.take(np.arange(5)), archive.reader, archive.encoder, verifier)
-    _, plain = rescore(query, places.take(np.arange(5)), archive.reader, archive.encoder)
+    found, features = rescore([query], places.take(np.arange(5)), archive.reader, archive.encoder, verifier)
+    _, plain = rescore([query], places.take(np.arange(5)), archive.reader, archive.encoder)
     assert features.keys() == plain.keys() | {"verifier"}
     for i in range(len(found)):
         frames, start = archive.reader.frames(
