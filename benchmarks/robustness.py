@@ -22,7 +22,7 @@ from conditions import ROOMS, Condition, Speech, babble, conditions, describe, r
 from measure import write_result
 from rich.console import Console
 from rich.table import Table
-from std_task import FIGURES, SYSTEMS, Task, figures, index, report, search
+from std_task import SYSTEMS, Task, figures, index, report, search
 
 from stdsearch.audio import SAMPLE_RATE, read
 from stdsearch.formats.ecf import Excerpt
@@ -36,16 +36,16 @@ CLEAN, JOINED = "clean", "one long file"
 DRAWS = bootstrap.BootstrapSettings(n_resamples=300)
 
 
-def recordings(task: Task, folder: Path) -> Iterator[tuple[Excerpt, Speech]]:
-    """Each recording of the ECF with the times of its words; folder is where links to them are made."""
-    task.link_audio(folder)
+def recordings(task: Task) -> Iterator[tuple[Excerpt, Speech]]:
+    """Each recording of the ECF with the times of its words."""
+    paths = task.recordings()
     words: dict[str, list[tuple[float, float]]] = {}
     for row in task.rttm:
         if row.type == "LEXEME" and row.tbeg is not None and row.dur is not None:
             words.setdefault(row.file, []).append((row.tbeg, row.tbeg + row.dur))
     for excerpt in task.ecf.excerpts:
         said = np.array(words.get(file_id(excerpt.audio_filename), [])).reshape(-1, 2)
-        yield excerpt, Speech(read(folder / excerpt.audio_filename), said)
+        yield excerpt, Speech(read(paths[excerpt.audio_filename]), said)
 
 
 def spoil(speech: Iterable[tuple[Excerpt, Speech]], condition: Condition, into: Path, seed: int) -> float:
@@ -116,7 +116,7 @@ def run(task: Task, chosen: Mapping[str, Condition | None], arguments: argparse.
     result |= {"seed": arguments.seed, "rooms": {name: describe(room) for name, room in ROOMS.items()}}
     result["conditions"], first = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        speech = list(recordings(task, Path(scratch) / "originals"))
+        speech = list(recordings(task))
         for place, (name, condition) in enumerate(chosen.items()):
             folder, spoilt = Path(scratch) / str(place), task
             about: dict[str, Any] = {}
@@ -141,9 +141,10 @@ def run(task: Task, chosen: Mapping[str, Condition | None], arguments: argparse.
 def print_table(result: dict[str, Any]) -> None:
     """The latest condition's figures, a line a system."""
     name, condition = list(result["conditions"].items())[-1]
-    table = Table("condition", "system", *FIGURES, "fom", "MTWV lost")
+    shown = ("mtwv", "atwv", "map", "fom", "stwv")
+    table = Table("system", *shown, "mtwv lost", title=name)
     for system, part in condition["systems"].items():
-        table.add_row(name, system, *(str(part[figure]) for figure in (*FIGURES, "fom")), str(part["lost"]["mtwv"]))
+        table.add_row(system, *(str(part[figure]) for figure in shown), str(part["lost"]["mtwv"][0]))
     Console().print(table)
 
 

@@ -37,7 +37,7 @@ def task(tmp_path: Path) -> Task:
 
 
 def test_one_long_file_holds_the_recordings_and_the_reference_moves_with_them(task: Task, tmp_path: Path) -> None:
-    moved = join(task, recordings(task, tmp_path / "links"), tmp_path / "out")
+    moved = join(task, recordings(task), tmp_path / "out")
     waveform = read(tmp_path / "out" / "joined.wav")
     assert len(waveform) == round(155.0 * SAMPLE_RATE)
     assert moved.ecf.excerpts[0].dur == 155.0
@@ -49,7 +49,7 @@ def test_one_long_file_holds_the_recordings_and_the_reference_moves_with_them(ta
 
 
 def test_spoilt_recordings_keep_their_names(task: Task, tmp_path: Path) -> None:
-    kbits = spoil(recordings(task, tmp_path / "links"), Condition("clean", unchanged), tmp_path / "out", 0)
+    kbits = spoil(recordings(task), Condition("clean", unchanged), tmp_path / "out", 0)
     assert {str(p.relative_to(tmp_path / "out" / "audio")) for p in (tmp_path / "out").rglob("*.wav")} == {
         f"{name}.wav" for name in SECONDS
     }
@@ -61,7 +61,7 @@ def test_the_same_seed_draws_the_same_noise_whatever_the_condition(task: Task, t
     def draw(scale: float) -> list[float]:
         drawn: list[float] = []
         condition = Condition("drawn", lambda speech, random: drawn.append(random.random()) or scale * speech.waveform)
-        spoil(recordings(task, tmp_path / "links"), condition, tmp_path / str(scale), 7)
+        spoil(recordings(task), condition, tmp_path / str(scale), 7)
         return drawn
 
     assert draw(1.0) == draw(0.5)
