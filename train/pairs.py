@@ -194,7 +194,7 @@ class Phrases:
         spoken: it must be said somewhere. Falls back to an easy mismatch where nothing is confusable.
         """
         s, found = self.settings, None
-        if random.random() < s.crossing and (trial := self.crossing(random, spoken=spoken)):
+        if s.crossing and random.random() < s.crossing and (trial := self.crossing(random, spoken=spoken)):
             return trial
         for _ in range(TRIES * (4 if spoken else 1)):
             query = self._place(self.anchor(random, repeated=False), random)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import indexing
 import numpy as np
 import pytest
 import soundfile
-from indexing import FILE_SECONDS, Clock, Inline, join
+from indexing import Clock, Inline, join
 
 from stdsearch.audio import SAMPLE_RATE, write_wav
 
@@ -38,13 +39,14 @@ def test_work_is_done_inline() -> None:
         assert future.result() is None
 
 
-def test_recordings_are_joined_and_repeated_to_whole_files(tmp_path: Path) -> None:
+def test_recordings_are_joined_and_repeated_to_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "FILE_SECONDS", 6)
     (tmp_path / "audio").mkdir()
-    sound = np.linspace(-0.5, 0.5, 100 * SAMPLE_RATE)
+    sound = np.linspace(-0.5, 0.5, SAMPLE_RATE)
     write_wav(tmp_path / "audio" / "a.wav", sound)
-    seconds = join(tmp_path / "audio", tmp_path / "flac", hours=2 * FILE_SECONDS / 3600)
-    assert seconds == 2 * FILE_SECONDS
+    seconds = join(tmp_path / "audio", tmp_path / "flac", hours=12 / 3600)
+    assert seconds == 12
     first, last = (soundfile.read(path)[0] for path in sorted((tmp_path / "flac").iterdir()))
-    assert len(first) == len(last) == FILE_SECONDS * SAMPLE_RATE
+    assert len(first) == len(last) == 6 * SAMPLE_RATE
     assert first[: len(sound)] == pytest.approx(sound, abs=1e-3)
     assert last == pytest.approx(first)
