@@ -27,6 +27,7 @@ from stdsearch.vector_settings import VectorSettings
 
 ENERGY = 0.99  # of the mean square of the vectors: what the axes of ivf-pq keep
 TARGETS = 100  # nearest vectors that recall is measured by
+SMALL = 64 << 20  # bytes that any index may take, which its file need not have: tables of ivf-pq
 _READING = threading.Lock()  # the limits of `_bounded` are those of the process
 
 
@@ -53,7 +54,7 @@ class VectorIndex(Protocol):
 
 @contextmanager
 def _bounded(n_bytes: int) -> Iterator[None]:
-    """Inside, faiss believes no size that a file of so many bytes cannot have; by itself it allows a terabyte."""
+    """Inside, faiss allocates no more than so many bytes at a time for what it reads; by itself it allows a terabyte."""
     if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # before 1.14.2, as builds for GPUs still are
         yield
         return
@@ -123,7 +124,7 @@ class FaissIndex:
         Raises StdSearchError if the file is none of `dim`.
         """
         try:
-            with _bounded(path.stat().st_size):
+            with _bounded(max(path.stat().st_size, SMALL)):
                 index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except (RuntimeError, MemoryError, OSError) as error:
             raise StdSearchError(f"{path}: no vector index that this faiss reads; restore it or index again") from error
