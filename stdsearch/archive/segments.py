@@ -107,7 +107,7 @@ class SegmentReader:
         facts = self._file.metadata
         groups = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
         whole, rest = divmod(len(self), ROW_GROUP)
-        if groups != [ROW_GROUP] * whole + [rest] * bool(rest):
+        if any(groups) and groups != [ROW_GROUP] * whole + [rest] * bool(rest):
             raise damaged(path, "its rows are not grouped as those of segments are")
         if len(self) * 2 * dim > n_bytes:  # embeddings are stored as they are
             raise damaged(path, f"it is too short for {len(self)} segments")

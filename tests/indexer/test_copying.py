@@ -98,7 +98,7 @@ def halves(tmp_path: Path, audio: Path, build: Build) -> tuple[Path, Path]:
             (audio / file).unlink()
         build(name)
         for file in gone:
-            shutil.copy(tmp_path / "whole" / file, audio / file)
+            shutil.copy2(tmp_path / "whole" / file, audio / file)
     return tmp_path / "odd", tmp_path / "even"
 
 

@@ -7,6 +7,7 @@ import pytest
 from indexer.build import Report
 from indexer.removal import remove_recordings
 from stdsearch.archive import open_archive
+from stdsearch.errors import StdSearchError
 from tests.indexer.conftest import files, named
 
 Build = Callable[..., Report]
@@ -23,20 +24,19 @@ def test_only_what_an_archive_has_made_is_swept(tmp_path: Path, audio: Path, bui
     assert files(path) == named(path) | strays
 
 
-def test_what_a_link_leads_to_is_not_the_archives(tmp_path: Path, audio: Path, build: Build) -> None:
+@pytest.mark.parametrize("folder", ["past", "segments"])
+def test_what_a_link_leads_to_is_not_the_archives(tmp_path: Path, audio: Path, build: Build, folder: str) -> None:
     build()
     path, elsewhere = tmp_path / "archive", tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    (path / folder).rename(elsewhere) if (path / folder).exists() else elsewhere.mkdir()
     for name in ("1.json", "00007.parquet"):
         (elsewhere / name).touch()
-    (path / "past").symlink_to(elsewhere)
-    (path / "segments").rename(tmp_path / "segments")
-    (tmp_path / "segments" / "00007.parquet").touch()
-    (path / "segments").symlink_to(tmp_path / "segments")
-    remove_recordings(path, ["0", "1"])
-    assert {file.name for file in elsewhere.iterdir()} >= {"1.json", "00007.parquet"}
-    assert (tmp_path / "segments" / "00007.parquet").exists()
-    assert open_archive(path).manifest.counts.recordings == 2
+    (path / folder).symlink_to(elsewhere)
+    held = files(elsewhere)
+    with pytest.raises(StdSearchError, match=f"{folder}: is a link"):
+        remove_recordings(path, ["0", "1"])
+    assert files(elsewhere) == held
+    assert open_archive(path).manifest.counts.recordings == 4
 
 
 @pytest.mark.parametrize("error", [PermissionError(1, "not permitted"), OSError(95, "not supported")])
