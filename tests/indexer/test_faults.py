@@ -292,7 +292,7 @@ def test_a_disk_of_whatever_size_fills_up_without_loss(
     run()
     (tmp_path / "archive").rename(tmp_path / "updated")
     (tmp_path / "small").mkdir()
-    program = "import sys, pathlib; from tests.indexer.test_faults import fill_disks; "
+    program = "import sys, pathlib, tests.conftest; from tests.indexer.test_faults import fill_disks; "
     program += "print(fill_disks(*map(pathlib.Path, sys.argv[1:])))"
     command = [*NAMESPACE, sys.executable, "-c", program, str(tmp_path), str(encoder_file)]
     ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
@@ -349,7 +349,7 @@ def test_readers_see_one_state_or_another_while_writers_work(
 
 
 READER = """
-import hashlib, json, sys
+import hashlib, json, sys, tests.conftest
 from stdsearch.errors import StdSearchError
 from stdsearch.search import Archive
 from tests.indexer.conftest import hits
