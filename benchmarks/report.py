@@ -187,6 +187,17 @@ def indexing(result: Result) -> str:
     return f"{text}\n\n" + table(("stage", "CPU s an hour of audio", "share"), [*rows, ["all", total, ""]])
 
 
+FILES = """End to end by the command line, each kind in a process of its own. Hours count each channel."""
+
+
+def files(result: Result) -> str:
+    """Speed and memory of indexing kinds of files."""
+    names = ("files", "hours", "x_real_time", "x_real_time_of_cpu", "decoding_x_real_time", "ms_a_file", "peak_mib")
+    rows = [[kind, *(figures[name] for name in names)] for kind, figures in result["kinds"].items()]
+    shown = ("× real time", "of CPU", "decoding alone", "CPU ms a file", "MiB at most")
+    return table(("kind", "files", "hours", *shown), rows)
+
+
 def slicing(result: Result) -> str:
     """Archives with more and fewer slices side by side."""
     systems, shown = ("text", "audio1"), ("mtwv", "map", "fom", "stwv")
@@ -571,6 +582,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     ("peers_test", "Peers, test", PEERS, peers),
     ("peers_dev", "Peers, dev", DEV, peers),
     ("indexing", "Speed of indexing", "", indexing),
+    ("files", "Very long files, very many, telephone", FILES, files),
     ("slicing_dev", "Fewer slices", SLICING, slicing),
     ("robustness_test", "Search in spoiled audio, test", ROBUSTNESS, robustness),
     ("robustness_dev", "Search in spoiled audio, dev", DEV, robustness),

@@ -54,7 +54,7 @@ class VectorIndex(Protocol):
 
 @contextmanager
 def _bounded(n_bytes: int) -> Iterator[None]:
-    """Inside, faiss allocates at most so many bytes at a time for what it reads; by itself it allows a terabyte."""
+    """Inside, faiss allocates no more than so many bytes at a time for what it reads; else it would a terabyte."""
     if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # before 1.14.2, as builds for GPUs still are
         yield
         return
