@@ -187,9 +187,6 @@ def indexing(result: Result) -> str:
     return f"{text}\n\n" + table(("stage", "CPU s an hour of audio", "share"), [*rows, ["all", total, ""]])
 
 
-FILES = """End to end by the command line, each kind in a process of its own. Hours count each channel."""
-
-
 def files(result: Result) -> str:
     """Speed and memory of indexing kinds of files."""
     names = ("files", "hours", "x_real_time", "x_real_time_of_cpu", "decoding_x_real_time", "ms_a_file", "peak_mib")
@@ -508,6 +505,7 @@ PLCL_ABLATION = """Verifiers on the frozen frames of encoder 927fe7af14a57699, A
 over the distinct trials of dev's phrase pairs; T, A and TA enrolment. The paper trained on 460 hours and tested on
 LibriPhrase, and ablates text and audio enrolment apart. The frozen frames come from an encoder that was taught
 phones, so the phoneme level has little to add."""
+FILES = """End to end by the command line, each kind in a process of its own. Hours count each channel."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
 what is no speech too. What a coarse grid misses by a little, the second look, which aligns phones within 0.3 s around
 a candidate, makes good."""

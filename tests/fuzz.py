@@ -40,7 +40,7 @@ from stdsearch.threads import set_threads
 from stdsearch.verifier import load_verifier
 
 SPARE = 3 << 30  # bytes that an input may take beyond what the process has
-PATIENCE = 60.0  # seconds for one input
+PATIENCE = 600.0  # seconds for one input, however slow the machine is
 
 Data = st.DataObject
 Spoil = Callable[[Path, Data], None]  # alters a file
@@ -297,7 +297,7 @@ def spoil_kind_of_file(path: Path, data: Data) -> None:
         path.symlink_to(path.name)
     elif act == "sparse":
         path.touch()
-        os.truncate(path, 1 << 29)
+        os.truncate(path, 1 << 26)
 
 
 MEANT: dict[str, Spoil] = {
