@@ -81,6 +81,13 @@ class Task:
         of = {name: {kwid for kwid, vocabulary in kwids.items() if vocabulary == name} for name in ("IV", "OOV")}
         return {"all": set(kwids), **of}
 
+    def with_examples(self) -> dict[str, set[str]]:
+        """The kwids of the terms that have 1, 3 and 5 spoken examples, to set text beside those."""
+        return {
+            f"terms of audio{n}": {kwid for kwid, spoken in self.examples.items() if len(spoken) >= n}
+            for n in (1, 3, 5)
+        }
+
     def link_audio(self, into: Path) -> None:
         """Make a folder of links to the recordings of the ECF, which is then what there is to index."""
         for name, source in self.recordings().items():
@@ -164,8 +171,9 @@ def main() -> None:
     for system in arguments.systems:
         kwslist = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
         latency = np.percentile([1000 * detected.search_time for detected in kwslist.detected], [50, 95])
+        parts = task.parts() | (task.with_examples() if system == "text" else {})
         result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
-            task, kwslist, task.parts()
+            task, kwslist, parts
         )
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
