@@ -195,6 +195,31 @@ def files(result: Result) -> str:
     return table(("kind", "files", "hours", *shown), rows)
 
 
+def latency(result: Result) -> str:
+    """What a query costs in archives of many sizes, and as a process of its own."""
+    columns = ("hours", "segments", "index", "ms p50", "p95", "CPU ms p50", "p95", "of it nearest")
+    rows = [
+        [
+            size["hours"],
+            size["segments"],
+            f"{size['vectors']['kind']}, {size['vectors']['n_probe']} of {size['vectors']['n_lists']} lists",
+            *(size[f"{clock}ms_p{percent}"] for clock in ("", "cpu_") for percent in (50, 95)),
+            size["nearest_cpu_ms_p50"],
+            f"{size['kwlist_ms_a_term']} / {size['kwlist_cpu_ms_a_term']}",
+            size["peak_gib"],
+        ]
+        for size in result["sizes"]
+    ]
+    query, torch = result["cold"]["query"], result["cold"]["torch"]
+    text = table((*columns, "KWList: ms a term / of CPU", "peak GiB"), rows)
+    return text + (
+        f"\n\n`stdsearch query` as a process: {query['seconds']:.2f} s, {query['cpu_seconds']:.2f} s of CPU, "
+        f"{query['cpu_seconds'] / torch['cpu_seconds']:.2f} times what a process that imports torch takes "
+        f"({torch['seconds']:.2f} s, {torch['cpu_seconds']:.2f} s of CPU). "
+        f"On average {result['load_average']} processes were ready to run on the machine."
+    )
+
+
 def slicing(result: Result) -> str:
     """Archives with more and fewer slices side by side."""
     systems, shown = ("text", "audio1"), ("mtwv", "map", "fom", "stwv")
@@ -509,6 +534,8 @@ FILES = """End to end by the command line, each kind in a process of its own. Ho
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
 what is no speech too. What a coarse grid misses by a little, the second look, which aligns phones within 0.3 s around
 a candidate, makes good."""
+LATENCY = """Typed terms of dev, one at a time, archive warm, pronunciation included, the best 20 hits shown; lists of
+them with all hits. The first archive holds all of the speech; larger ones are copies, moved as neighbours differ."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
 kbit/s to begin with. The noise recordings were also mixed in in training, the babble, of training speakers, was not;
@@ -581,6 +608,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     ("peers_dev", "Peers, dev", DEV, peers),
     ("indexing", "Speed of indexing", "", indexing),
     ("files", "Very long files, very many, telephone", FILES, files),
+    ("latency", "Speed of search", LATENCY, latency),
     ("slicing_dev", "Fewer slices", SLICING, slicing),
     ("robustness_test", "Search in spoiled audio, test", ROBUSTNESS, robustness),
     ("robustness_dev", "Search in spoiled audio, dev", DEV, robustness),

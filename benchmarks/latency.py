@@ -1,0 +1,228 @@
+"""How long a search takes in archives of many sizes, and a query as a process of its own.
+
+    python benchmarks/latency.py ARCHIVE ../shared/speech/dev --out runs/latency [--copies 1 10] [--terms 300]
+
+The archives are made below --out, or taken from there, from copies of ARCHIVE under other names, whose recordings and
+segments have ids of their own. In all but the first copy, embeddings are moved as in `vectors.copied`, the codes of
+frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists of the index fill as real speech fills
+them. The index is of the kind that its size gives, and tuned as indexing does. Only segments/*.parquet, which a search
+never reads, are links to those of ARCHIVE.
+
+In each archive, in a fresh process: the terms of the task, or --terms of them, one after the other, after as many
+others that warm it up, 20 hits shown; then a KWList of --kwlist terms, all hits. Pronunciation included. Milliseconds
+on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a whole process in the smallest
+archive, beside a process that only imports torch. Writes benchmarks/results/latency.json.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import write_result
+from std_task import Task
+from vectors import copied, timed
+
+from indexer.vectors import tune_by_words
+from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.archive.catalog import write_catalog
+from stdsearch.archive.frames import FrameWriter, QuantisedFrames
+from stdsearch.archive.manifest import FILE_NAME
+from stdsearch.archive.parts import seal
+from stdsearch.archive.segments import SPAN, open_spans
+from stdsearch.search import Archive, Request
+from stdsearch.threads import set_threads
+from stdsearch.vector_settings import RECALL, VectorSettings
+from stdsearch.vectors import FaissIndex
+
+SHOWN = 20
+COLD_TERM = "harbour"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("task", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--copies", type=int, nargs="*", default=[1, 10])
+    parser.add_argument("--terms", type=int, default=300)
+    parser.add_argument("--kwlist", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5, help="of the whole process")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    set_threads(arguments.threads)
+    if arguments.child:
+        print(json.dumps(measure(arguments.archive, arguments.task, arguments.terms, arguments.kwlist)))
+        return
+    sizes = []
+    for copies in arguments.copies:
+        archive = arguments.out / f"copies-{copies}"
+        made = {} if (archive / FILE_NAME).exists() else enlarge(open_archive(arguments.archive), copies, archive)
+        command = [sys.executable, __file__, str(archive), str(arguments.task), "--out", str(arguments.out), "--child"]
+        command += [f"--{name}={getattr(arguments, name)}" for name in ("terms", "kwlist", "threads")]
+        child = subprocess.run(command, check=True, capture_output=True, text=True)
+        sizes.append({"copies": copies} | made | json.loads(child.stdout))
+        print(sizes[-1], flush=True)
+    smallest = arguments.out / f"copies-{min(arguments.copies)}"
+    query = ["-m", "stdsearch", "query", str(smallest), COLD_TERM, "--threads", str(arguments.threads)]
+    cold = {"torch": process(["-c", "import torch"], arguments.runs), "query": process(query, arguments.runs)}
+    result = {"sizes": sizes, "cold": cold, "load_average": round(os.getloadavg()[1], 1)}
+    print(write_result("latency", result, threads=arguments.threads, runs=arguments.runs).read_text(encoding="utf-8"))
+
+
+def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
+    """Make an archive of copies of another; returns the CPU seconds that its index took."""
+    manifest, recordings = archive.manifest, list(archive.recordings.values())
+    for folder in ("segments", "frames"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    (out / "encoder.safetensors").symlink_to(archive.encoder_path.resolve())
+
+    n_recordings, n_segments = manifest.next_ids.recording, manifest.next_ids.segment
+    write_catalog(
+        out / "catalog.parquet",
+        [
+            replace(
+                recording,
+                recording_id=recording.recording_id + copy * n_recordings,
+                path=f"copy-{copy}/{recording.path}",
+                shard=f"{recording.shard}-{copy}",
+                first_segment=recording.first_segment + copy * n_segments,
+            )
+            for copy in range(copies)
+            for recording in recordings
+        ],
+    )
+    spans = open_spans(archive.path / manifest.part("spans").name)
+    with (out / "spans.npy").open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (copies * len(spans),)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for copy in range(copies):
+            other = spans.copy()
+            other["recording_id"] += copy * n_recordings
+            file.write(other.tobytes())
+    shards = archive.recordings_of_shard
+    for copy in range(copies):
+        random = np.random.default_rng(copy)
+        for shard in shards:
+            frames = archive.frames_file(shard)
+            with FrameWriter(out / f"frames/{shard}-{copy}.arrow", manifest.encoder.frame_width) as writer:
+                for recording in shards[shard]:
+                    for channel, first, block in frames.blocks(recording.recording_id):
+                        moved = nudged(block, random) if copy else block
+                        writer.write(recording.recording_id + copy * n_recordings, channel, first, moved)
+            source = archive.segments_file(shard).path.resolve()
+            (out / f"segments/{shard}-{copy}.parquet").symlink_to(source)
+
+    settings = VectorSettings.for_size(copies * archive.n_segments)
+    every = max(1, copies * archive.n_segments // max(1, settings.training_vectors))
+    index, seconds = timed(lambda: _index(archive, copies, settings, every))
+    n_probe, tuning = timed(lambda: tune_by_words(index, archive.encoder_path, RECALL))
+    index.save(out / "vectors.ivf")
+    names = [f"{shard}-{copy}" for copy in range(copies) for shard in shards]
+    counts = {name: value * copies for name, value in asdict(manifest.counts).items()}
+    next_ids = {"recording": n_recordings * copies, "segment": n_segments * copies, "shard": len(names)}
+    replace(
+        manifest,
+        generation=1,
+        settings={**manifest.settings, "vectors": asdict(replace(settings, n_probe=n_probe))},
+        counts=replace(manifest.counts, **counts),
+        next_ids=replace(manifest.next_ids, **next_ids),
+        parts={
+            "encoder": (seal(out, "encoder.safetensors"),),
+            "catalog": (seal(out, "catalog.parquet"),),
+            "spans": (seal(out, "spans.npy"),),
+            "vectors": (seal(out, "vectors.ivf"),),
+            "segments": tuple(seal(out, f"segments/{name}.parquet") for name in names),
+            "frames": tuple(seal(out, f"frames/{name}.arrow") for name in names),
+        },
+    ).save(out)
+    return {"index_cpu_seconds": round(seconds, 1), "tune_cpu_seconds": round(tuning, 1)}
+
+
+def nudged(block: QuantisedFrames, random: np.random.Generator) -> QuantisedFrames:
+    """Frames of which each value is moved by one step or none."""
+    moved = block.codes.astype(np.int16) + random.integers(-1, 2, block.codes.shape, np.int16)
+    return replace(block, codes=moved.clip(0, 255).astype(np.uint8))
+
+
+def _index(archive: ArchiveReader, copies: int, settings: VectorSettings, every: int) -> FaissIndex:
+    sample = None
+    if settings.training_vectors:
+        sample = np.concatenate([block[::every] for _, block in copied(archive, copies)])
+    index = FaissIndex.empty(archive.manifest.encoder.dim, settings, sample)
+    for ids, block in copied(archive, copies):
+        index.add(ids, block)
+    return index
+
+
+def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) -> dict[str, Any]:
+    """Figures of one archive, in a process that has done nothing else."""
+    archive, reader = Archive.open(archive_path), open_archive(archive_path)
+    texts = [request.text for request in Task.read(task_path).requests("text")]
+    drawn = np.random.default_rng(0).permutation(len(texts))
+    requests = [Request(f"KW-{i}", texts[i]) for i in drawn]
+    asked, others = requests[:n_terms], requests[n_terms : 2 * n_terms]
+    for request in [*others, *asked[:1]]:
+        archive.search(request.text, limit=SHOWN)
+    one_by_one = [clocked(lambda text=request.text: archive.search(text, limit=SHOWN)) for request in asked]  # type: ignore[misc]
+    wall, cpu = np.array(one_by_one).T
+    listed = [requests[i % len(requests)] for i in range(n_listed)]
+    list_wall, list_cpu = clocked(lambda: list(archive.search_all(listed)))
+    vectors = np.concatenate([archive.prepare(request).vectors[:1] for request in asked])
+    nearest = [clocked(lambda vector=vector: archive.reader.nearest(vector[None], 3000)) for vector in vectors]  # type: ignore[misc]
+    return {
+        "hours": round(reader.total_seconds / 3600, 2),
+        "segments": reader.n_segments,
+        "vectors": dict(reader.settings["vectors"]),
+        "terms": len(asked),
+        "ms_p50": _percentile(wall, 50),
+        "ms_p95": _percentile(wall, 95),
+        "cpu_ms_p50": _percentile(cpu, 50),
+        "cpu_ms_p95": _percentile(cpu, 95),
+        "nearest_cpu_ms_p50": _percentile(np.array(nearest)[:, 1], 50),
+        "kwlist_terms": len(listed),
+        "kwlist_ms_a_term": round(list_wall / len(listed), 2),
+        "kwlist_cpu_ms_a_term": round(list_cpu / len(listed), 2),
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def clocked(work: Callable[[], Any]) -> tuple[float, float]:
+    """Milliseconds on the wall and of CPU, all threads together."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
+
+
+def _percentile(values: np.ndarray, percent: float) -> float:
+    return round(float(np.percentile(values, percent)), 2)
+
+
+def process(arguments: Sequence[str], runs: int) -> dict[str, float]:
+    """Seconds that a process of Python takes, on the wall and of CPU: medians, and the least of either."""
+    taken = []
+    for _ in range(runs):
+        began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+        taken.append((time.perf_counter() - began, spent))
+    wall, cpu = zip(*taken, strict=True)
+    figures = {"seconds": statistics.median(wall), "seconds_min": min(wall)}
+    figures |= {"cpu_seconds": statistics.median(cpu), "cpu_seconds_min": min(cpu)}
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    main()
