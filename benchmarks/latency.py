@@ -103,7 +103,7 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
             for recording in recordings
         ],
     )
-    spans = open_spans(archive.path / manifest.part("spans").name)
+    spans = open_spans(archive.path / manifest.part("spans").name, n_segments)
     with (out / "spans.npy").open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (copies * len(spans),)}
         np.lib.format.write_array_header_1_0(file, header)
