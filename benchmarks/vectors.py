@@ -21,18 +21,19 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from measure import write_result
-from std_task import Task, evaluate
+from std_task import Task, figures, report, search
 
 from indexer.vectors import new_index, tune_by_words
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.parts import seal
-from stdsearch.formats.hits import write_hits
 from stdsearch.search import SEGMENTS, Archive
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import KINDS, RECALL, VectorSettings
@@ -69,12 +70,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 other = with_index(archive.reader, index, Path(folder))
                 facts["bytes_per_vector"] = round(other.manifest.part("vectors").bytes / len(index), 1)
-                found = Archive(other, archive.encoder, archive.pronouncer).search_all(asked)
-                hits = Path(folder) / "hits.kwslist.xml"
-                write_hits(
-                    list(found), hits, "kwslist", kwlist_filename="kwlist.xml", language="english", system_id=kind
-                )
-                scored = evaluate(task, hits, {request.kwid for request in asked})["all"]
+                found = search(Archive(other, archive.encoder, archive.pronouncer), asked, Path(folder) / "hits.xml")
+            scored = figures(report(task, found, {request.kwid for request in asked}))
             result["kinds"][kind] = facts | {name: scored[name] for name in ("mtwv", "atwv", "map", "stwv")}
             print(kind, result["kinds"][kind], flush=True)
     print(write_result(name, result, threads=1).read_text(encoding="utf-8"))
@@ -149,9 +146,8 @@ def copies(reader: ArchiveReader, queries: np.ndarray, n_copies: int) -> dict[st
         path = Path(folder) / "vectors.ivf"
         index.save(path)
         n_bytes = path.stat().st_size
-        del index
-        before = _resident()
-        index, loading = timed(lambda: FaissIndex.load(path, dim))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            loading, resident = pool.submit(loaded, path, queries).result()
     facts = compared(index, queries, nearest.ranked())
     _, some = next(copied(reader, 1))
     return {
@@ -163,7 +159,7 @@ def copies(reader: ArchiveReader, queries: np.ndarray, n_copies: int) -> dict[st
         "n_lists": settings.n_lists,
         "n_probe": n_probe,
         "bytes_per_vector": round(n_bytes / n, 1),
-        "resident_bytes_per_vector": round((_resident() - before) / n, 1),
+        "resident_bytes_per_vector": round(resident / n, 1),
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "training_seconds": round(training, 1),
         "adding_seconds": round(adding, 1),
@@ -213,6 +209,14 @@ def timed(work: Callable[[], _T]) -> tuple[_T, float]:
     """What work gives, and the seconds of CPU that it took."""
     began = time.process_time()
     return work(), time.process_time() - began
+
+
+def loaded(path: Path, queries: np.ndarray) -> tuple[float, int]:
+    """Seconds that loading an index takes, and the bytes that it adds to a process of its own by searching."""
+    before = _resident()
+    index, seconds = timed(lambda: FaissIndex.load(path, queries.shape[1]))
+    index.nearest(queries, SEGMENTS)
+    return seconds, _resident() - before
 
 
 def _resident() -> int:

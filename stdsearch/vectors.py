@@ -6,8 +6,8 @@ Embeddings are L2-normalised: an inner product is a cosine. The kinds of index, 
 - ivf-flat: an inverted file, of whose lists a query visits a few; vectors in float16, as archives hold them.
 - ivf-sq8: an inverted file with 8 bits a dimension.
 - ivf-pq: an inverted file with 4 bits for each principal axis, of as many axes as hold ENERGY of the vectors, scanned
-  in registers (fast scan: André et al., VLDB 2015). A query of 3,000 vectors gets the best 100 but not their order,
-  which search takes from frames anyway.
+  in registers (fast scan: André et al., VLDB 2015). Its cosines are rounded: among 3,000 are the best 100, but not in
+  their order, for which the embeddings themselves have to be looked at.
 
 Which kind an archive gets is told in `vector_settings`.
 """

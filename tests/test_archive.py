@@ -588,3 +588,22 @@ def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
     archive.release()
     archive.release()
     assert held_open() == {"spans.npy"}
+
+
+def test_embeddings_are_taken_as_they_lie_or_parsed(tmp_path: Path) -> None:
+    """The same from the file that the writer makes, and from files of smaller pages, or compressed."""
+    n = ROW_GROUP + 100
+    embeddings = np.random.default_rng(0).normal(size=(n, DIM)).astype(np.float16)
+    with SegmentWriter(tmp_path / "0.parquet", DIM, first_id=0) as writer:
+        writer.write(SegmentTable(*(np.ones(n) for _ in range(4))), embeddings)
+    table = pa.parquet.read_table(tmp_path / "0.parquet")
+    plain: Any = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+    forms: list[Any] = [plain | {"data_page_size": 8192}, plain | {"compression": "zstd"}, {"compression": "none"}]
+    for number, form in enumerate(forms, start=1):
+        pa.parquet.write_table(table, tmp_path / f"{number}.parquet", row_group_size=ROW_GROUP, **form)
+    readers = [SegmentReader(tmp_path / f"{number}.parquet", DIM) for number in range(4)]
+    assert [reader._begin_of[0] is not None for reader in readers] == [True, False, False, False]
+    rows = np.array([0, 5, n - 1, ROW_GROUP - 1, ROW_GROUP, 5])
+    for reader in readers:
+        np.testing.assert_array_equal(reader.embeddings_at(rows), embeddings[rows])
+        np.testing.assert_array_equal(np.concatenate([block for _, block in reader.embeddings()]), embeddings)

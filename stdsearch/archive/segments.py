@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from stdsearch.archive.parts import damaged
 
-ROW_GROUP = 8192  # rows: 2 MB of embeddings, which is what reading one of them at random costs
+ROW_GROUP = 8192  # rows: 2 MB of embeddings of 128 dimensions
+PAGE_HEADER = 30  # bytes: the longest header of a page without statistics; two headers have more than 32
 
 _START = 10  # bytes before the text of a .npy header: a mark, the version, and the text's length in two bytes
 
@@ -51,6 +52,7 @@ class SegmentWriter:
             compression={**dict.fromkeys(small, "zstd"), "embedding": "none"},
             use_dictionary=small,
             write_statistics=small,
+            data_page_size=1 << 30,  # a row group is one page, from which `SegmentReader` takes rows as they lie
         )
         self._held: list[pa.RecordBatch] = []
         self._n_held = 0
@@ -97,8 +99,8 @@ class SegmentReader:
         self._dim = dim
         try:
             with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
-                self._file = pq.ParquetFile(pa.BufferReader(source.read_buffer()))
-                n_bytes = source.size()
+                self._bytes = source.read_buffer()
+                self._file = pq.ParquetFile(pa.BufferReader(self._bytes))
             schema = self._file.schema_arrow
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
@@ -109,7 +111,7 @@ class SegmentReader:
         whole, rest = divmod(len(self), ROW_GROUP)
         if any(groups) and groups != [ROW_GROUP] * whole + [rest] * bool(rest):
             raise damaged(path, "its rows are not grouped as those of segments are")
-        if len(self) * 2 * dim > n_bytes:  # embeddings are stored as they are
+        if len(self) * 2 * dim > self._bytes.size:  # embeddings are stored as they are
             raise damaged(path, f"it is too short for {len(self)} segments")
 
     def __len__(self) -> int:
@@ -152,9 +154,27 @@ class SegmentReader:
         return taken
 
     def _embeddings(self, group: int) -> np.ndarray:
+        """A row group's embeddings (n, dim) float16: as they lie in the file, where that is in one piece."""
+        if (begin := self._begin_of[group]) is not None:
+            n = min(ROW_GROUP, len(self) - group * ROW_GROUP)
+            return np.frombuffer(self._bytes, np.float16, n * self._dim, begin).reshape(n, self._dim)
         column = self._read(group, ["embedding"])["embedding"].combine_chunks()
         values = np.frombuffer(column.buffers()[1], np.float16, count=len(column) * self._dim)
         return values.reshape(-1, self._dim)
+
+    @cached_property
+    def _begin_of(self) -> list[int | None]:
+        """Where in the file each row group's embeddings begin; None where they are not one plain page."""
+        facts, place = self._file.metadata, self._file.schema_arrow.get_field_index("embedding")
+        begins: list[int | None] = []
+        for group in range(facts.num_row_groups):
+            column = facts.row_group(group).column(place)
+            n_bytes, end = column.num_values * 2 * self._dim, column.data_page_offset + column.total_compressed_size
+            is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
+            is_there = 0 < column.data_page_offset <= end - n_bytes and end <= self._bytes.size
+            is_one_page = 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER
+            begins.append(end - n_bytes if is_plain and is_there and is_one_page else None)
+        return begins
 
     def _read(self, group: int | None, columns: list[str]) -> pa.Table:
         try:
