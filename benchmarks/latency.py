@@ -5,8 +5,7 @@
 The archives are made below --out, or taken from there, from copies of ARCHIVE under other names, whose recordings and
 segments have ids of their own. In all but the first copy, embeddings are moved as in `vectors.copied`, the codes of
 frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists of the index fill as real speech fills
-them. The index is of the kind that its size gives, and tuned as indexing does. Only segments/*.parquet, which a search
-never reads, are links to those of ARCHIVE.
+them. The index is of the kind that its size gives, and tuned as indexing does.
 
 In each archive, in a fresh process: the terms of the task, or --terms of them, one after the other, after as many
 others that warm it up, 20 hits shown; then a KWList of --kwlist terms, all hits. Pronunciation included. Milliseconds
@@ -30,7 +29,7 @@ from typing import Any
 import numpy as np
 from measure import write_result
 from std_task import Task
-from vectors import copied, timed
+from vectors import copied, moved, timed
 
 from indexer.vectors import tune_by_words
 from stdsearch.archive import ArchiveReader, open_archive
@@ -38,7 +37,7 @@ from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
-from stdsearch.archive.segments import SPAN, open_spans
+from stdsearch.archive.segments import SPAN, SegmentTable, SegmentWriter, open_spans
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import RECALL, VectorSettings
@@ -119,10 +118,16 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
             with FrameWriter(out / f"frames/{shard}-{copy}.arrow", manifest.encoder.frame_width) as writer:
                 for recording in shards[shard]:
                     for channel, first, block in frames.blocks(recording.recording_id):
-                        moved = nudged(block, random) if copy else block
-                        writer.write(recording.recording_id + copy * n_recordings, channel, first, moved)
-            source = archive.segments_file(shard).path.resolve()
-            (out / f"segments/{shard}-{copy}.parquet").symlink_to(source)
+                        other = nudged(block, random) if copy else block
+                        writer.write(recording.recording_id + copy * n_recordings, channel, first, other)
+            segments, spans = archive.segments_file(shard), archive.segments_file(shard).spans()
+            spans["recording_id"] += copy * n_recordings
+            first_id = segments.first_id + copy * n_segments
+            with SegmentWriter(out / f"segments/{shard}-{copy}.parquet", manifest.encoder.dim, first_id=first_id) as to:
+                for ids, embeddings in segments.embeddings():
+                    part = spans[ids - segments.first_id]
+                    table = SegmentTable(part["recording_id"], part["channel"], part["tbeg"], part["dur"])
+                    to.write(table, moved(embeddings, copy) if copy else embeddings)
 
     settings = VectorSettings.for_size(copies * archive.n_segments)
     every = max(1, copies * archive.n_segments // max(1, settings.training_vectors))
