@@ -42,7 +42,7 @@ def tune_by_words(index: FaissIndex, encoder: Path, recall: float) -> int:
 
     Few of them are said in an archive, and what is nearest to one that is not lies scattered over more lists.
     """
-    if not index.has_lists:
+    if index.is_exact:
         return 0
     pronunciations = Dictionary().all_pronunciations()
     drawn = np.random.default_rng(0).choice(len(pronunciations), TRIED_WORDS, replace=False)

@@ -6,7 +6,7 @@ calibrated, decided.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -158,22 +158,17 @@ class Archive:
         k = min(SEGMENTS, self.reader.n_segments)
         if k == 0 or not queries or (recording_ids is not None and not len(recording_ids)):
             return _NOWHERE, {}
-        vectors = np.concatenate([query.vectors for query in queries])
-        scores, ids = self.reader.nearest(vectors, k, recording_ids=recording_ids)
+        vectors = [query.vectors for query in queries]
+        scores, ids = self.reader.nearest(np.concatenate(vectors), k, recording_ids=recording_ids)
         found = ids >= 0
         if not found.any():
             return _NOWHERE, {}
-        finder = np.repeat(np.arange(len(vectors)), found.sum(axis=1))
-        term = np.repeat(np.arange(len(queries)), [len(query.vectors) for query in queries])[finder]
-        ids = ids[found]
-        at = self.reader.segments(ids)
+        term = np.repeat(np.repeat(np.arange(len(queries)), [len(own) for own in vectors]), found.sum(axis=1))
+        at = self.reader.segments(ids[found])
         places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores[found], term)
         kept = _apart(places, places.score)
         kept = kept[_place_in_group(term[kept]) < CANDIDATES]
-        # an index of compressed vectors gives rounded cosines: enough to choose candidates, not to weigh them
-        cosine = np.einsum("nd,nd->n", self.reader.embeddings(ids[kept]), vectors[finder[kept]])
-        places = replace(places.take(kept), score=cosine)
-        places, features = rescore(queries, places, self.reader, self.encoder, self.verifier)
+        places, features = rescore(queries, places.take(kept), self.reader, self.encoder, self.verifier)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
         return places.within(duration), features
 

@@ -36,6 +36,10 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it misses nothing and its scores are not rounded."""
+
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Add vectors under ids that are not there yet."""
 
@@ -174,9 +178,9 @@ class FaissIndex:
         return np.concatenate([np.empty(0, np.int64), *held])
 
     @property
-    def has_lists(self) -> bool:
-        """Whether it is an inverted file."""
-        return self._inverted is not None
+    def is_exact(self) -> bool:
+        """See VectorIndex."""
+        return self._inverted is None
 
     def tune(self, queries: np.ndarray, recall: float) -> int:
         """Set, and return, how many lists to visit: the fewest that find the share `recall` of the TARGETS nearest.

@@ -133,24 +133,33 @@ class ArchiveReader:
         """The k segments nearest to each query (q, dim): cosines (q, k) float32, descending, and ids (q, k) int64.
 
         With recording_ids only their segments compete, which gives what filtering all segments' ranking afterwards
-        would. Where there are fewer than k, ids are -1 and scores -inf.
+        would. Which k these are a compressed index says; their cosines are those of the embeddings themselves. Where
+        there are fewer than k, ids are -1 and scores -inf.
         """
         scores, ids = self._vectors.nearest(queries, k, allowed=self._segments_of(recording_ids))
         if ids.size and ids.max() >= len(self._spans):
             raise damaged(
                 self.path / self.manifest.part("vectors").name, "it has vectors of segments that are not there"
             )
-        return scores, ids
+        return (scores, ids) if self._vectors.is_exact else self._ranked(queries, ids)
+
+    def _ranked(self, queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cosines (q, k) of queries with segments (q, k), -1 for none, descending, and the segments in this order."""
+        cosines = np.full(ids.shape, -np.inf, np.float32)
+        for query, own, cosine in zip(queries, ids, cosines, strict=True):
+            cosine[own >= 0] = self.embeddings(own[own >= 0]) @ query
+        order = np.argsort(-cosines, axis=1, kind="stable")
+        return np.take_along_axis(cosines, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of segments, from the Parquet files, memory-mapped."""
         ids = np.asarray(ids, np.int64)
         embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float32)
-        recording_of = self.segments(ids).recording_id
-        shard_of = np.array([self.recordings[int(recording)].shard for recording in recording_of])
-        for shard in np.unique(shard_of):
-            here = shard_of == shard
-            file = self.segments_file(shard)
+        firsts, shards = self._first_segments
+        shard_of = np.maximum(np.searchsorted(firsts, ids, side="right") - 1, 0)
+        order = np.argsort(shard_of, kind="stable")
+        for here in np.split(order, np.flatnonzero(np.diff(shard_of[order])) + 1) if len(ids) else ():
+            file = self.segments_file(shards[shard_of[here[0]]])
             embeddings[here] = file.embeddings_at(ids[here] - file.first_id)
         return embeddings
 
@@ -182,6 +191,15 @@ class ArchiveReader:
         """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
         frames, _, start = self.stretches(*(np.array([value]) for value in (recording_id, channel, tbeg, tend)))
         return frames, float(start[0])
+
+    @cached_property
+    def _first_segments(self) -> tuple[np.ndarray, list[str]]:
+        """The first id (n,) of each shard that has segments, ascending, and the shards."""
+        having = {
+            shard: [r.first_segment for r in of if r.n_segments] for shard, of in self.recordings_of_shard.items()
+        }
+        firsts = sorted((min(ids), shard) for shard, ids in having.items() if ids)
+        return np.array([first for first, _ in firsts], np.int64), [shard for _, shard in firsts]
 
     def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
         """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""

@@ -146,35 +146,39 @@ class SegmentReader:
         """(n, dim) float32 embeddings of some rows of the shard; raises StdSearchError where it has not so many."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise damaged(self.path, "it lacks segments that recordings have")
+        groups, at = np.divmod(rows, ROW_GROUP)
+        begins = self._begin_of[groups]
+        if (begins >= 0).all():
+            return self._rows_as_they_lie[begins + at * 2 * self._dim].view(np.float16).astype(np.float32)
         taken = np.empty((len(rows), self._dim), np.float32)
-        groups = rows // ROW_GROUP
         for group in np.unique(groups):
             here = groups == group
-            taken[here] = self._embeddings(int(group))[rows[here] % ROW_GROUP]
+            taken[here] = self._embeddings(int(group))[at[here]]
         return taken
 
-    def _embeddings(self, group: int) -> np.ndarray:
-        """A row group's embeddings (n, dim) float16: as they lie in the file, where that is in one piece."""
-        if (begin := self._begin_of[group]) is not None:
-            n = min(ROW_GROUP, len(self) - group * ROW_GROUP)
-            return np.frombuffer(self._bytes, np.float16, n * self._dim, begin).reshape(n, self._dim)
-        column = self._read(group, ["embedding"])["embedding"].combine_chunks()
-        values = np.frombuffer(column.buffers()[1], np.float16, count=len(column) * self._dim)
-        return values.reshape(-1, self._dim)
+    @cached_property
+    def _rows_as_they_lie(self) -> np.ndarray:
+        """The bytes of an embedding, were one to begin at each byte of the file."""
+        return np.lib.stride_tricks.sliding_window_view(np.frombuffer(self._bytes, np.uint8), 2 * self._dim)
 
     @cached_property
-    def _begin_of(self) -> list[int | None]:
-        """Where in the file each row group's embeddings begin; None where they are not one plain page."""
+    def _begin_of(self) -> np.ndarray:
+        """Where in the file each row group's embeddings begin; -1 unless they are one page, as SegmentWriter's."""
         facts, place = self._file.metadata, self._file.schema_arrow.get_field_index("embedding")
-        begins: list[int | None] = []
+        begins = np.full(facts.num_row_groups, -1)
         for group in range(facts.num_row_groups):
             column = facts.row_group(group).column(place)
             n_bytes, end = column.num_values * 2 * self._dim, column.data_page_offset + column.total_compressed_size
             is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
             is_there = 0 < column.data_page_offset <= end - n_bytes and end <= self._bytes.size
-            is_one_page = 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER
-            begins.append(end - n_bytes if is_plain and is_there and is_one_page else None)
+            if is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER:
+                begins[group] = end - n_bytes
         return begins
+
+    def _embeddings(self, group: int) -> np.ndarray:
+        column = self._read(group, ["embedding"])["embedding"].combine_chunks()
+        values = np.frombuffer(column.buffers()[1], np.float16, count=len(column) * self._dim)
+        return values.reshape(-1, self._dim)
 
     def _read(self, group: int | None, columns: list[str]) -> pa.Table:
         try:
