@@ -54,7 +54,7 @@ STAGES: dict[str, tuple[Any, str]] = {  # a stage and the call that is it
     "8-bit frames": (indexer.embedding, "quantise"),
     "segments to Parquet": (SegmentWriter, "write"),
     "frames to Arrow": (FrameWriter, "write"),
-    "vector index": (indexer.commit, "write_vectors"),
+    "vector index": (indexer.commit, "new_index"),
     "columns of segments": (indexer.commit, "write_spans"),
 }
 

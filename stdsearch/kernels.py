@@ -56,16 +56,20 @@ def merge_overlaps_plain(
 def _apart(tbeg: np.ndarray, tend: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Which candidates to keep (n,) bool; group g is bounds[g] to bounds[g + 1], best first."""
     keep = np.zeros(len(tbeg), np.bool_)
+    kept = np.empty(len(tbeg), np.int64)
     for group in range(len(bounds) - 1):
+        n_kept = 0
         for i in range(bounds[group], bounds[group + 1]):
             middle = (tbeg[i] + tend[i]) / 2
             keep[i] = True
-            for j in range(bounds[group], i):
-                if keep[j]:
-                    other = (tbeg[j] + tend[j]) / 2
-                    if tbeg[j] <= middle <= tend[j] or tbeg[i] <= other <= tend[i]:
-                        keep[i] = False
-                        break
+            for j in kept[:n_kept]:
+                other = (tbeg[j] + tend[j]) / 2
+                if tbeg[j] <= middle <= tend[j] or tbeg[i] <= other <= tend[i]:
+                    keep[i] = False
+                    break
+            if keep[i]:
+                kept[n_kept] = i
+                n_kept += 1
     return keep
 
 

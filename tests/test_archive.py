@@ -435,6 +435,7 @@ def indexed(
         (spanned(channel=-1), "segments", "segments that no recording has"),
         (spanned(tbeg=float("nan")), "segments", "segments that no recording has"),
         (spanned(dur=float("inf")), "segments", "segments that no recording has"),
+        (spanned(dur=3600), "segments", "segments that no recording has"),
         (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING), SPAN)[:-1]), "segments", "a row for each"),
         (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "a row for each"),
         (framed(float("nan")), "frames", "frames that no encoder makes"),

@@ -48,11 +48,8 @@ def dequantise(pieces: Sequence[QuantisedFrames], width: int) -> np.ndarray:
     if not pieces:
         return np.empty((0, width), np.float32)
     offsets = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
-    columns = (
-        np.concatenate([piece.codes for piece in pieces]),
-        *(np.stack([getattr(piece, name) for piece in pieces]) for name in ("low", "step")),
-    )
-    return kernels.dequantise(*columns, offsets)
+    codes, low, step = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("codes", "low", "step"))
+    return kernels.dequantise(codes, low.reshape(-1, width), step.reshape(-1, width), offsets)
 
 
 def quantise(hidden: np.ndarray) -> QuantisedFrames:

@@ -14,6 +14,7 @@ from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
 from stdsearch.errors import StdSearchError
+from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
 
 LONGEST_RECORDING = 1e9  # seconds, 30 years
@@ -123,7 +124,8 @@ class ArchiveReader:
         spans = self._spans[ids]
         tbeg, dur, channel = spans["tbeg"], spans["dur"], spans["channel"]
         known = np.isin(spans["recording_id"], self._recording_ids)
-        if not (known & (channel >= 1) & (tbeg >= 0) & (dur > 0) & (tbeg + dur < LONGEST_RECORDING)).all():
+        inside = (tbeg >= 0) & (tbeg < LONGEST_RECORDING) & (dur > 0) & (dur < LONGEST_SLICE + 1)  # which nan is not
+        if not (known & (channel >= 1) & inside).all():
             raise damaged(self.path / self.manifest.part("spans").name, "it has segments that no recording has")
         return SegmentTable(spans["recording_id"], channel, tbeg, dur)
 

@@ -167,9 +167,10 @@ class SegmentReader:
         facts, place = self._file.metadata, self._file.schema_arrow.get_field_index("embedding")
         begins = np.full(facts.num_row_groups, -1)
         for group in range(facts.num_row_groups):
-            column = facts.row_group(group).column(place)
-            n_bytes, end = column.num_values * 2 * self._dim, column.data_page_offset + column.total_compressed_size
+            column, n_rows = facts.row_group(group).column(place), facts.row_group(group).num_rows
+            n_bytes, end = n_rows * 2 * self._dim, column.data_page_offset + column.total_compressed_size
             is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
+            is_plain = is_plain and column.num_values == n_rows
             is_there = 0 < column.data_page_offset <= end - n_bytes and end <= self._bytes.size
             if is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER:
                 begins[group] = end - n_bytes

@@ -31,6 +31,11 @@ def test_the_steps_of_a_generator_are_its_time(clock: Clock) -> None:
     assert clock.seconds["decoding"] == 5  # the call, three steps, and the one that ends
 
 
+def test_every_stage_is_a_call_that_there_is() -> None:
+    for owner, name in indexing.STAGES.values():
+        assert callable(getattr(owner, name)), name
+
+
 def test_work_is_done_inline() -> None:
     done: list[int] = []
     with Inline(4) as pool:
