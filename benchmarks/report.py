@@ -454,9 +454,9 @@ Measured before candidates were weighed by exact cosines, when without it text h
 and .579, text+audio1 .430 and .762."""
 PEERS = """Other ways to search the same speech for the same terms, in one run on one core; 95 % intervals by bootstrap
 over terms. pocketsphinx spots keyphrases: thresholds opened to 1e-50, up to four pronunciations of a term, its own
-acoustic model; "known" terms have every word in its dictionary, the others count as missed. DTW on
-MFCCs: 39 coefficients every 10 ms, raw scores normalised by query. Rows of JMCL and ADML, where there are any:
-the papers' recipes in small as encoders in our search, with fewer slices (six lengths, a quarter of it apart). "calibrated":
+acoustic model; "known" terms have every word in its dictionary, the others count as missed. DTW on MFCCs: 39
+coefficients every 10 ms, raw scores normalised by query. Rows of JMCL and ADML, where there are any: the papers'
+recipes in small as encoders in our search, with fewer slices (six lengths, a quarter of it apart). "calibrated":
 probabilities by two logistic models fitted on dev, of the features that the system has, as ours are; raw scores have
 no decisions, so no ATWV."""
 ALIGNMENT = "Against alignments by the same aligner: agreement, not accuracy."
