@@ -19,7 +19,7 @@ def new_index(shards: Sequence[SegmentReader], dim: int, settings: VectorSetting
 
     live is a mask over segment ids; those of removed recordings are left out.
     """
-    index = FaissIndex.empty(dim, settings, _sample(shards, live, settings.training_vectors))
+    index = FaissIndex.empty(dim, settings, _sample(shards, dim, live, settings.training_vectors))
     _add(index, shards, live)
     return index
 
@@ -50,12 +50,17 @@ def tune_by_words(index: FaissIndex, encoder: Path, recall: float) -> int:
     return index.tune(words, recall)
 
 
-def _sample(shards: Sequence[SegmentReader], live: np.ndarray, n_vectors: int) -> np.ndarray | None:
-    """About n_vectors embeddings (n, dim), from everywhere; None if none are asked for."""
+def _sample(shards: Sequence[SegmentReader], dim: int, live: np.ndarray, n_vectors: int) -> np.ndarray | None:
+    """About n_vectors embeddings (n, dim), evenly from all that are live; None if none are asked for."""
     if not n_vectors:
         return None
-    every = max(1, int(live.sum()) // n_vectors)
-    return np.concatenate([block[live[ids]][::every] for shard in shards for ids, block in shard.embeddings()])
+    chosen = np.flatnonzero(live)[:: max(1, int(live.sum()) // n_vectors)]
+    sample = np.empty((len(chosen), dim), np.float32)  # to be filled: pieces would keep blocks, or their places, alive
+    for shard in shards:
+        for ids, block in shard.embeddings():
+            first, last = np.searchsorted(chosen, (ids[0], ids[-1] + 1))
+            sample[first:last] = block[chosen[first:last] - ids[0]]
+    return sample
 
 
 def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray) -> None:
