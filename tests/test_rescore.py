@@ -74,6 +74,18 @@ def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phone
     assert features["first"].tolist() == PLACES.score.tolist()
 
 
+def test_edges_are_looked_for_where_a_span_begins_and_ends(archive: Archive) -> None:
+    for query in (text_query(archive, STAR), Query((), np.empty((0, 8), np.float32), (example(archive, 1.2, 1.64),))):
+        found, features = rescore([query], PLACES, archive.reader, archive.encoder)
+        for i in range(len(PLACES)):
+            frames, start = around(archive, i, MARGIN)
+            edges = archive.encoder.edge_log_odds(frames)
+            for name, time in (("opening", found.tbeg[i]), ("closing", found.tend[i])):
+                row = round((time - start) / 0.02)
+                beside = edges[max(row - 1, 0) : row + 1]
+                assert features[name][i] == pytest.approx(beside.max(), abs=1e-4), name
+
+
 def test_of_several_pronunciations_the_one_that_aligns_best_counts(archive: Archive) -> None:
     both, features = rescore([text_query(archive, STAR, ("AH",))], PLACES, archive.reader, archive.encoder)
     apart = [rescore([text_query(archive, p)], PLACES, archive.reader, archive.encoder) for p in (STAR, ("AH",))]
