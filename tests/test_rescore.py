@@ -108,8 +108,8 @@ def test_example_features_are_those_of_each_candidate_alone(archive: Archive, be
     seconds = (examples[0].frames.duration + examples[1].frames.duration) / 2
     for i in range(len(PLACES)):
         frames, start = around(archive, i, MARGIN + beyond)
-        x = unit(frames.hidden[:, :-1])
-        matches = [subsequence_dtw(unit(e.frames.hidden[:, :-1]), x, np.array([0, len(x)])) for e in examples]
+        x = archive.encoder.match_vectors(frames)
+        matches = [subsequence_dtw(archive.encoder.match_vectors(e.frames), x, np.array([0, len(x)])) for e in examples]
         costs = [float(cost[0]) for cost, _, _ in matches]
         assert features["dtw"][i] == pytest.approx(1 - np.mean(costs), abs=1e-5)
         which = int(np.argmin(costs))
@@ -121,10 +121,6 @@ def test_example_features_are_those_of_each_candidate_alone(archive: Archive, be
         cosine = span_embedding(archive, i, tbeg + left, tend - left) @ mean
         assert features["audio"][i] == pytest.approx(cosine, abs=1e-4)
     assert features["length"] == pytest.approx(np.log(10 * seconds))
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
 
 
 def test_an_example_matches_its_own_place_without_cost(archive: Archive) -> None:

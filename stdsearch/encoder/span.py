@@ -237,6 +237,13 @@ class SpanEncoder(Encoder):
         log_odds: np.ndarray = self.edge_logits(torch.from_numpy(frames.hidden[:, :-1])).numpy()
         return log_odds
 
+    @torch.inference_mode()
     def match_vectors(self, frames: Frames) -> np.ndarray:
-        """Frame vectors (T, hidden), L2-normalised."""
-        return unit_rows(frames.hidden[:, :-1])
+        """Rows (T, hidden + 2 len(SYMBOLS)): half the frame vector's direction, half the roots of its two posteriors.
+
+        A cosine of two is the mean of that of the frame vectors and the Bhattacharyya coefficient of the phones.
+        """
+        vectors = unit_rows(frames.hidden[:, :-1])
+        posteriors = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1])).softmax(dim=-1)
+        roots = posteriors.sqrt().numpy().reshape(len(vectors), -1)
+        return np.concatenate([vectors * np.float32(0.5**0.5), roots * np.float32(0.5)], axis=1)
