@@ -182,8 +182,8 @@ def rescore(
     `weakest`, the least of those means; `posterior`, as alignment with log posteriors.
     Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span, likewise;
     `stretch`, the log ratio of its duration to the example's.
-    Where the encoder tells edges of words: `opening` and `closing`, the log odds that one lies where the span begins and
-    where it ends: "approach" in "approached" has none at its end.
+    Where the encoder tells edges of words: `opening` and `closing`, the log odds that one lies where the span begins,
+    and where it ends: "approach" in "approached" has none at its end.
     With a verifier: `verifier`, its log odds that the span is the term, of the pronunciation that it likes best and as
     the mean over examples.
     Borders come from the alignment, else from DTW, else they are the candidate's own. A candidate at the edge of a

@@ -1,8 +1,8 @@
 """The span encoder: one pass over a recording, then any span for a few subtractions.
 
 A time-delay network turns log-mel into frames of 40 ms; heads read from every frame, for each of its two stretches of
-20 ms, which phone is said and whether a word begins or ends there; span pooling and a small network give the embedding of any span. A convolutional network over phones, pooled
-by the same rule, embeds a pronunciation into the same space.
+20 ms, which phone is said and whether a word begins or ends there; span pooling and a small network give the embedding
+of any span. A convolutional network over phones, pooled by the same rule, embeds a pronunciation into the same space.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The recipe of the encoder that ships: CLAP + DWD + phones + edges of words on jittered, in-context and isolated spans."""
+"""The recipe of the encoder that ships: CLAP + DWD + phones + word edges on jittered, in-context and isolated spans."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -92,7 +92,7 @@ class SpanRecipe(Recipe):
         return self._batches(step)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """CLAP + dwd_weight · DWD + phone_weight · cross-entropy of the phones + edge_weight · that of the edges."""
+        """CLAP + dwd_weight · DWD + phone_weight · cross-entropy of the phones + edge_weight · that of edges."""
         s, encoder = self.spans, self.model.encoder
         n = batch.n_crop_spans
         in_crops, phones, edges, correct = self._encode(batch.crops, batch.row[:n], batch.begin[:n], batch.end[:n])
@@ -135,7 +135,7 @@ class SpanRecipe(Recipe):
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy of phones and edges on dev and, if any recur, both APs of words of five letters and half a second."""
+        """Accuracy of phones and edges on dev; if any recur, both APs of words of five letters and half a second."""
         assert isinstance(model, SpanModel)
         encoder, data = model.encoder, self.dev
         device = encoder.log_prior.device
