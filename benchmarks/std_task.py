@@ -5,7 +5,8 @@
 TASK_DIR holds ecf.xml, ref.rttm, kwlist.xml and examples.tsv; the ECF's audio paths are sought from it upwards.
 Systems: text terms; 1, 3 and 5 spoken examples; text with 1 and with 5. A spoken query takes the terms that have so
 many examples, so each such system stands beside text over the same terms. KWSLists go to --out, figures to
-benchmarks/results/std_task_NAME.json; scored as NIST does, beta 999.9, over all terms and over IV and OOV apart.
+benchmarks/results/std_task_NAME.json; scored as NIST does, beta 999.9, over all terms and over IV and OOV apart; mtwv_kst is the MTWV of the scores that
+`stdsearch query --normalise kst` gives.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from measure import write_result
 from rich.console import Console
 from rich.table import Table
 
+from stdsearch.calibrate import normalise
 from stdsearch.formats.ecf import ECF, read_ecf
 from stdsearch.formats.examples import read_examples
 from stdsearch.formats.hits import write_hits
@@ -30,6 +32,7 @@ from stdsearch.formats.kwlist import KWList, read_kwlist
 from stdsearch.formats.kwslist import KWSList, read_kwslist
 from stdsearch.formats.rttm import RTTMRow, read_rttm
 from stdsearch.metrics import Report, bootstrap, score
+from stdsearch.metrics.coverage import total_seconds
 from stdsearch.metrics.fom import figures_of_merit
 from stdsearch.search import Archive, Request
 from stdsearch.threads import set_threads
@@ -172,9 +175,10 @@ def main() -> None:
         kwslist = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
         latency = np.percentile([1000 * detected.search_time for detected in kwslist.detected], [50, 95])
         parts = task.parts() | (task.with_examples() if system == "text" else {})
-        result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | evaluate(
-            task, kwslist, parts
-        )
+        scored, normalised = evaluate(task, kwslist, parts), with_kst(task, kwslist)
+        for part, kwids in asked(kwslist, parts).items():
+            scored[part]["mtwv_kst"] = round(report(task, normalised, kwids).summary.mtwv, 4)
+        result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | scored
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
 
@@ -198,9 +202,26 @@ def report(task: Task, kwslist: KWSList, kwids: Set[str]) -> Report:
 
 
 def evaluate(task: Task, kwslist: KWSList, parts: Mapping[str, Set[str]]) -> dict[str, Any]:
-    """Figures of a KWSList over parts of the terms that were asked for, kwids by name; an empty part is left out."""
-    asked = {detected.kwid for detected in kwslist.detected}
-    return {name: figures(report(task, kwslist, kwids & asked)) for name, kwids in parts.items() if kwids & asked}
+    """Figures of a KWSList over parts of the terms, kwids by name, as far as they were asked for."""
+    return {name: figures(report(task, kwslist, kwids)) for name, kwids in asked(kwslist, parts).items()}
+
+
+def asked(kwslist: KWSList, parts: Mapping[str, Set[str]]) -> dict[str, Set[str]]:
+    """What was asked for of each part of the terms; an empty part is left out."""
+    kwids = {detected.kwid for detected in kwslist.detected}
+    return {name: part & kwids for name, part in parts.items() if part & kwids}
+
+
+def with_kst(task: Task, kwslist: KWSList) -> KWSList:
+    """A KWSList of probabilities with the scores that keyword-specific thresholding makes of them."""
+    seconds = total_seconds(task.ecf)
+    return replace(
+        kwslist,
+        detected=tuple(
+            replace(term, hits=replace(term.hits, score=normalise(term.hits.score, "kst", seconds)))
+            for term in kwslist.detected
+        ),
+    )
 
 
 def print_table(name: str, result: dict[str, Any]) -> None:

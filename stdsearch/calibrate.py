@@ -73,17 +73,47 @@ def in_context(odds: np.ndarray, term: np.ndarray | None = None) -> dict[str, np
     return {"odds": odds, "behind": behind, "rank": np.log(rank), "ahead": ahead}
 
 
+def thresholds(
+    probability: np.ndarray, seconds: float, beta: float = BETA, *, term: np.ndarray | None = None
+) -> np.ndarray:
+    """The probability (n,) from which each hit is worth accepting, of one term or of those that term (n,) says.
+
+    seconds: of the archive. A hit is worth accepting if its chance of finding an occurrence outweighs that of a false
+    alarm. With N occurrences expected (the sum of the probabilities), a hit adds p / N to the value and costs
+    beta (1 - p) / (T - N), so it is accepted where p >= beta N / (T + (beta - 1) N): the term-specific threshold of
+    Miller et al. (2007).
+    """
+    expected = _of_term(probability, term)
+    return beta * expected / (seconds + (beta - 1) * expected)
+
+
 def decide(
     probability: np.ndarray, seconds: float, beta: float = BETA, *, term: np.ndarray | None = None
 ) -> np.ndarray:
-    """YES (True) or NO for the hits (n,) of one term, or of those that term (n,) says, in an archive of some seconds.
+    """YES (True) or NO for the hits (n,); arguments as of `thresholds`."""
+    return probability >= thresholds(probability, seconds, beta, term=term)
 
-    A hit is worth accepting if its chance of finding an occurrence outweighs that of a false alarm. With N occurrences
-    expected (the sum of the probabilities), a hit adds p / N to the value and costs beta (1 - p) / (T - N), so it is
-    accepted where p >= beta N / (T + (beta - 1) N): the term-specific threshold of Miller et al. (2007).
+
+def normalise(
+    probability: np.ndarray, how: str, seconds: float, beta: float = BETA, *, term: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores (n,) in [0, 1] that compare between terms by what NIST's measure makes of them; order is kept in a term.
+
+    how: "kst", keyword-specific thresholding (Karakos et al., 2013): each term's threshold comes to lie at 0.5, as
+    p ** (log 0.5 / log threshold); "sto", sum to one: p / Σ p of the term's hits. Other arguments as of `thresholds`.
     """
-    expected = probability.sum() if term is None else np.bincount(term, probability)[term]
-    return probability >= beta * expected / (seconds + (beta - 1) * expected)
+    if how == "sto":
+        total = _of_term(probability, term)
+        return np.divide(probability, total, out=np.zeros_like(probability), where=total > 0)
+    at = np.clip(thresholds(probability, seconds, beta, term=term), 1e-9, 1 - 1e-9)
+    return probability ** (np.log(0.5) / np.log(at))
+
+
+def _of_term(probability: np.ndarray, term: np.ndarray | None) -> np.ndarray:
+    """The sum (n,) of the probabilities of each hit's term: how many true hits are expected."""
+    if term is None:
+        return np.full_like(probability, probability.sum())
+    return np.bincount(term, probability)[term]
 
 
 def to_json(calibrations: Mapping[str, Calibration]) -> str:

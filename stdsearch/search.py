@@ -14,7 +14,7 @@ import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.manifest import FILE_NAME
-from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide
+from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide, normalise
 from stdsearch.encoder import Encoder, load_encoder
 from stdsearch.enrol import enrol, enrol_all
 from stdsearch.errors import StdSearchError
@@ -96,18 +96,22 @@ class Archive:
         limit: int | None = None,
         threshold: float = 0.0,
         beta: float = BETA,
+        normalisation: str | None = None,
     ) -> TermHits:
         """The hits of a term, best first.
 
         text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
         "FILE[@TBEG-TEND]". where is an SQL condition over the recordings' metadata. limit and threshold leave out hits
-        beyond a number or below a score. beta is the cost of a false alarm that decisions go by.
+        beyond a number or below a score. beta is the cost of a false alarm that decisions go by. Scores are
+        probabilities, or what a normalisation of `calibrate.normalise` makes of them.
 
         Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column.
         """
         spoken = tuple(e if isinstance(e, Spoken) else Spoken.parse(str(e)) for e in examples)
         request = Request(kwid, text, spoken)
-        (found,) = self.search_all([request], where=where, limit=limit, threshold=threshold, beta=beta)
+        (found,) = self.search_all(
+            [request], where=where, limit=limit, threshold=threshold, beta=beta, normalisation=normalisation
+        )
         return found
 
     def search_all(
@@ -118,6 +122,7 @@ class Archive:
         limit: int | None = None,
         threshold: float = 0.0,
         beta: float = BETA,
+        normalisation: str | None = None,
         on_error: Callable[[Request, StdSearchError], None] | None = None,
     ) -> Iterator[TermHits]:
         """The hits of each request in turn; arguments as in `search`.
@@ -137,7 +142,7 @@ class Archive:
                     raise query
                 else:
                     on_error(request, query)
-            found = iter(self._hits(queries, recording_ids, limit, threshold, beta))
+            found = iter(self._hits(queries, recording_ids, limit, threshold, beta, normalisation))
             seconds = (time.perf_counter() - started) / len(batch)
             for request, query in zip(batch, enrolled, strict=True):
                 hits = next(found) if isinstance(query, Query) else ()
@@ -179,6 +184,7 @@ class Archive:
         limit: int | None,
         threshold: float,
         beta: float,
+        normalisation: str | None,
     ) -> list[tuple[Hit, ...]]:
         """The hits of each query, all of one mode."""
         places, features = self.candidates(*queries, recording_ids=recording_ids)
@@ -196,6 +202,7 @@ class Archive:
             n_terms=len(queries),
             limit=limit,
             threshold=threshold,
+            normalisation=normalisation,
         )
 
 
@@ -210,10 +217,11 @@ def decided(
     n_terms: int = 1,
     limit: int | None = None,
     threshold: float = 0.0,
+    normalisation: str | None = None,
 ) -> list[tuple[Hit, ...]]:
     """The hits of each term, best first, that the candidates come to, overlapping ones merged.
 
-    paths: of the recordings, by recording id; seconds: of all that was searched; limit and threshold as in `search`.
+    paths: of the recordings, by recording id; seconds: of all that was searched; the others as in `search`.
     """
     hits: list[list[Hit]] = [[] for _ in range(n_terms)]
     if len(places):
@@ -224,12 +232,14 @@ def decided(
         places, odds = places.take(kept), odds[kept]
         score = calibration.probability(odds, places.term)
         decision = decide(score, seconds, beta, term=places.term)
+        if normalisation:
+            score = normalise(score, normalisation, seconds, beta, term=places.term)
         order = np.lexsort((-score, places.term))
         order = order[_place_in_group(places.term[order]) < (len(order) if limit is None else limit)]
         columns = places.recording_id, places.channel, places.tbeg, places.tend - places.tbeg, score, decision
         rows = zip(*(column[order].tolist() for column in (places.term, *columns)), strict=True)
-        for term, recording, channel, tbeg, dur, probability, yes in rows:
-            if (rounded := round(probability, 6)) >= threshold:
+        for term, recording, channel, tbeg, dur, value, yes in rows:
+            if (rounded := round(value, 6)) >= threshold:
                 hits[term].append(Hit(paths[recording], channel, round(tbeg, 3), round(dur, 3), rounded, yes))
     return [tuple(own) for own in hits]
 

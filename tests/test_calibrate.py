@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stdsearch.calibrate import Calibration, Logistic, decide, expand, from_json, in_context, to_json
+from stdsearch.calibrate import Calibration, Logistic, decide, expand, from_json, in_context, normalise, to_json
 from stdsearch.errors import StdSearchError
 
 OWN = Logistic(("first", "pace²"), (0.5, 0.01), (0.1, 0.02), (2.0, -1.0), -0.5)
@@ -60,6 +60,35 @@ def test_decisions_maximise_the_expected_value(seed):
 def test_a_cheaper_false_alarm_accepts_no_less():
     probability = np.linspace(0, 1, 50)
     assert (decide(probability, 1000.0, 10.0) >= decide(probability, 1000.0, 999.9)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kst_puts_the_threshold_of_every_term_at_a_half(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    term = np.repeat([0, 1, 2], [10, 1, 20])
+    probability = random.random(31) ** 4
+    scores = normalise(probability, "kst", 2000.0, term=term)
+    assert (scores >= 0.5).tolist() == decide(probability, 2000.0, term=term).tolist()
+    for one in range(3):
+        here = term == one
+        expected = probability[here].sum()
+        threshold = 999.9 * expected / (2000.0 + 998.9 * expected)
+        exponent = np.log(0.5) / np.log(threshold)
+        assert scores[here] == pytest.approx([p**exponent for p in probability[here]])
+        assert scores[here] == pytest.approx(normalise(probability[here], "kst", 2000.0))
+
+
+def test_sto_makes_the_scores_of_a_term_sum_to_one() -> None:
+    probability, term = np.array([0.2, 0.6, 0.0, 0.9]), np.array([1, 1, 3, 0])
+    assert normalise(probability, "sto", 60.0, term=term) == pytest.approx([0.25, 0.75, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("how", ["kst", "sto"])
+def test_normalised_scores_stay_between_0_and_1(how: str) -> None:
+    """However sure, however short the archive, and where nothing is probable at all."""
+    for probability in (np.ones(9), np.zeros(3), np.array([1.0, 1e-300, 0.0])):
+        scores = normalise(probability, how, 5.0)
+        assert ((scores >= 0) & (scores <= 1)).all()
 
 
 def test_json_round_trip():

@@ -144,6 +144,16 @@ def test_the_cost_of_false_alarms_decides(run: Run) -> None:
     assert {cells[7] for cells in lines(run("evening", "--cost", 1e6))} == {"NO"}
 
 
+def test_normalised_scores_have_the_threshold_of_every_term_at_a_half(run: Run) -> None:
+    for term in ("evening", "stars come"):
+        hits = lines(run(term, "--normalise", "kst", "--cost", 3, "--limit", 1000))
+        assert [cells[7] for cells in hits] == ["YES" if float(cells[6]) >= 0.5 else "NO" for cells in hits]
+        plain = lines(run(term, "--cost", 3, "--limit", 1000))
+        assert [cells[:6] + cells[7:] for cells in hits] == [cells[:6] + cells[7:] for cells in plain]
+    shares = [float(cells[6]) for cells in lines(run("evening", "--normalise", "sto", "--limit", 1000))]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
 def test_no_hits_are_an_answer(run: Run) -> None:
     nothing = ("evening", "--threshold", 1)
     assert lines(run(*nothing)) == []

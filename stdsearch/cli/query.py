@@ -16,6 +16,7 @@ from stdsearch.types import TermHits
 if TYPE_CHECKING:
     from stdsearch.search import Archive, Request
 
+NORMALISATIONS = ("kst", "sto")  # of stdsearch.calibrate.normalise
 FORMATS = ("table", "json", "csv", "kwslist")
 SHOWN = 20  # hits for each term, where people read them
 CLIP_CONTEXT = 1.0  # seconds of a clip before and after the hit
@@ -43,6 +44,11 @@ _file = click.Path(path_type=Path)
     "--cost", type=click.FloatRange(min=0), metavar="BETA",
     help="What false alarms cost, by which YES is said: the β of NIST's term-weighted value [default: 999.9].",
 )  # fmt: skip
+@click.option(
+    "--normalise", "normalisation", type=click.Choice(NORMALISATIONS),
+    help="Scores that compare between terms, not probabilities: kst puts every term's threshold at 0.5, sto makes a "
+    "term's scores sum to one.",
+)  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="[default: by --output's name, else table]")
 @click.option("--output", type=_file, help="Write the hits here instead of to the standard output.")
 @click.option("--clips", type=_file, metavar="DIR", help="Cut each hit out, with context, as a WAV file in DIR.")
@@ -60,6 +66,7 @@ def query(
     limit: int | None,
     threshold: float,
     cost: float | None,
+    normalisation: str | None,
     format_: str | None,
     output: Path | None,
     clips: Path | None,
@@ -110,6 +117,7 @@ def query(
             limit=limit,
             threshold=threshold,
             beta=BETA if cost is None else cost,
+            normalisation=normalisation,
             on_error=on_error,
         )
         results = list(progress.track(found, task_id=waiting))
