@@ -29,10 +29,10 @@ def std_task(result: Result) -> str:
     """Detection figures of every system: all terms, IV and OOV, and by text those that have spoken examples."""
     shown = ("terms", "targets", "atwv", "mtwv", "mtwv_kst", "map", "fom", "stwv")
     rows = [
-        [system, part, *(figures.get(name, "–") for name in shown), _interval(figures), parts["ms_p50"], parts["ms_p95"]]
+        [system, part, *(own.get(name, "–") for name in shown), _interval(own), parts["ms_p50"], parts["ms_p95"]]
         for system, parts in result["systems"].items()
-        for part, figures in parts.items()
-        if isinstance(figures, dict)
+        for part, own in parts.items()
+        if isinstance(own, dict)
     ]
     trials = next(iter(result["systems"].values()))["all"]
     text = f"T = {trials['trials']:,} s, β = {trials['beta']}, encoder {result['encoder']}.\n\n"

@@ -5,8 +5,8 @@
 TASK_DIR holds ecf.xml, ref.rttm, kwlist.xml and examples.tsv; the ECF's audio paths are sought from it upwards.
 Systems: text terms; 1, 3 and 5 spoken examples; text with 1 and with 5. A spoken query takes the terms that have so
 many examples, so each such system stands beside text over the same terms. KWSLists go to --out, figures to
-benchmarks/results/std_task_NAME.json; scored as NIST does, beta 999.9, over all terms and over IV and OOV apart; mtwv_kst is the MTWV of the scores that
-`stdsearch query --normalise kst` gives.
+benchmarks/results/std_task_NAME.json; scored as NIST does, beta 999.9, over all terms and over IV and OOV apart.
+mtwv_kst is the MTWV of the scores that `stdsearch query --normalise kst` gives.
 """
 
 import argparse

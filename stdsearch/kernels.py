@@ -101,7 +101,7 @@ def pool_spans(
     return _pool(rows, weight, np.asarray(begin, np.float64), np.asarray(end, np.float64), parts, variance_floor)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # damaged frames, which weigh nothing, give no numbers
 def _pool(
     hidden: np.ndarray, weight: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, floor: float
 ) -> np.ndarray:

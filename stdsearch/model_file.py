@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from stdsearch.errors import StdSearchError, in_a_line
 
@@ -65,12 +66,21 @@ def read_model(path: Path, *, what: str, version: str, remedy: str) -> tuple[dic
     return weights, header
 
 
+class _Unfilled(TorchFunctionMode):
+    """Inside, networks get no random weights, which on the meta device cost a second and more of imports."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def with_weights(make: Callable[[], _Model], weights: Mapping[str, Tensor]) -> _Model:
     """The network that `make` makes, ready for inference, with these weights, which become its own.
 
     Raises ValueError, or what `make` raises, if they are not those that it has.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         model = make()
     wanted = {name: value for name, value in model.state_dict().items() if value.is_meta}
     if missing := sorted(wanted.keys() - weights.keys()):

@@ -18,6 +18,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ TEXTS = ["", ".", "..", "../x", "/etc/passwd", "a\0b", "\x1b[2J", "x" * 5000, "a
          "encoder.safetensors", "Straße", "\ud800", "0" * 64, "first", "span", "ecapa", "bilstm", "nan"]  # fmt: skip
 NESTED = json.loads("[" * 200 + "]" * 200)
 PLAIN = st.one_of(
-    st.sampled_from([*INTEGERS, *NUMBERS, *TEXTS, None, True, False, [], {}, 10**400, NESTED]),
+    # copied, for what is drawn may be altered, and the next example is to draw what this one did
+    st.sampled_from([*INTEGERS, *NUMBERS, *TEXTS, None, True, False, [], {}, 10**400, NESTED]).map(deepcopy),
     st.integers(-(2**65), 2**65),
     st.floats(),
     st.text(max_size=8),
@@ -101,7 +103,7 @@ def spoil_tree(tree: Any, data: Data) -> Any:
             other = other[key]
         holder[way[-1]] = json.loads(json.dumps(other))
     elif act == "add" and isinstance(holder, list):
-        holder.append(data.draw(st.one_of(PLAIN, st.sampled_from(holder))))
+        holder.append(data.draw(st.one_of(PLAIN, st.sampled_from(list(holder)))))
     elif act == "add":
         holder[data.draw(st.text(max_size=5))] = data.draw(PLAIN)
     else:

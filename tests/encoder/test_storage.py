@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,13 @@ def test_an_encoder_of_any_kind_is_loaded_as_it_was_saved(any_encoder: Encoder, 
     again = tmp_path / "again.safetensors"
     save_encoder(encoder, again)
     np.testing.assert_array_equal(load_encoder(again).embed_phones([("S", "T", "AA", "R")]), stars[0])
+
+
+def test_loading_fills_no_weights(saved):
+    """Random ones on the meta device would bring in torch's compiler, which takes a second."""
+    program = "import stdsearch.encoder as e; e.load_encoder({!r}); import sys; print('torch._dynamo' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program.format(str(saved))], capture_output=True, check=True)
+    assert ended.stdout == b"False\n"
 
 
 def test_another_kind_is_refused(saved):
