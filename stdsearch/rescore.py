@@ -74,14 +74,9 @@ class Query:
     def vectors(self) -> np.ndarray:
         """What the first pass looks for (v, dim), rows L2-normalised.
 
-        Each pronunciation, the mean of the examples, or, where there is both, each pronunciation plus that mean.
+        Each pronunciation, or, without text, the mean of the examples: text finds what an example would and more.
         """
-        if self.mode == "text":
-            return self.text_embeddings
-        if self.mode == "audio":
-            return self.example_embedding[None]
-        both = self.text_embeddings + self.example_embedding
-        return both / np.linalg.norm(both, axis=1, keepdims=True)
+        return self.text_embeddings if self.pronunciations else self.example_embedding[None]
 
 
 @dataclass(frozen=True, slots=True)
