@@ -37,7 +37,7 @@ class SlicingSettings:
         """Length and hop of each kind of slice, in frames, shortest first.
 
         >>> SlicingSettings(shortest=0.2, longest=0.8, n_lengths=3).grid(0.04)
-        [(5, 1), (10, 2), (20, 4)]
+        [(5, 1), (10, 2), (20, 5)]
         """
         lengths = np.rint(np.geomspace(self.shortest, self.longest, self.n_lengths) / frame_seconds).astype(int)
         return [(int(length), max(1, round(self.hop * length))) for length in np.unique(lengths)]
