@@ -449,9 +449,7 @@ TASK = """Read speech at 24 kbit/s from speakers never heard in training; terms 
 terms occur in the training texts, OOV terms do not. STWV is the recall of the first pass, all hits accepted. Spoken
 queries take the terms that have so many examples. mtwv_kst: of the scores that `query --normalise kst` gives."""
 DEV = "As test. The calibration was fitted here, so these figures flatter."
-VERIFIED = """The same terms as above, with `--verify`: the verifier's log odds are one more feature of a candidate.
-Measured before candidates were weighed by exact cosines, when without it text had MTWV .522 and MAP .785, audio1 .258
-and .579, text+audio1 .430 and .762."""
+VERIFIED = """The same terms as above, with `--verify`: the verifier's log odds are one more feature of a candidate."""
 PEERS = """Other ways to search the same speech for the same terms, in one run on one core; 95 % intervals by bootstrap
 over terms. pocketsphinx spots keyphrases: thresholds opened to 1e-50, up to four pronunciations of a term, its own
 acoustic model; "known" terms have every word in its dictionary, the others count as missed. DTW on MFCCs: 39

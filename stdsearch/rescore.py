@@ -74,14 +74,9 @@ class Query:
     def vectors(self) -> np.ndarray:
         """What the first pass looks for (v, dim), rows L2-normalised.
 
-        Each pronunciation, the mean of the examples, or, where there is both, each pronunciation plus that mean.
+        Each pronunciation, or, without text, the mean of the examples: text finds what an example would and more.
         """
-        if self.mode == "text":
-            return self.text_embeddings
-        if self.mode == "audio":
-            return self.example_embedding[None]
-        both = self.text_embeddings + self.example_embedding
-        return both / np.linalg.norm(both, axis=1, keepdims=True)
+        return self.text_embeddings if self.pronunciations else self.example_embedding[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +142,18 @@ class _Stretches:
         frames = Frames(self.frames.hidden[taken], step)
         return encoder.embed_spans(frames, (begin - first + moved) * step, (end - first + moved) * step)
 
+    def greatest(self, values: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """The greater of the two values (n,) that meet at one time (n,) in each stretch, in the recordings' seconds.
+
+        values: (k F,), k for each frame of all stretches.
+        """
+        per_frame = len(values) // len(self.frames.hidden)
+        offsets = self.offsets * per_frame
+        place = np.rint((time - self.start) / self.frames.frame_seconds * per_frame).astype(int) + offsets[:-1]
+        before, after = np.clip([place - 1, place], offsets[:-1], offsets[1:] - 1)
+        greater: np.ndarray = np.maximum(values[before], values[after])
+        return greater
+
     def cut(self, tbeg: np.ndarray, tend: np.ndarray) -> list[np.ndarray]:
         """What a verifier hears of one span in each stretch, times in the recordings' seconds."""
         step = self.frames.frame_seconds
@@ -170,6 +177,8 @@ def rescore(
     `weakest`, the least of those means; `posterior`, as alignment with log posteriors.
     Audio: `dtw`, the mean over examples of the path's mean cosine; `audio`, the cosine of the matched span, likewise;
     `stretch`, the log ratio of its duration to the example's.
+    Where the encoder tells edges of words: `opening` and `closing`, the log odds that one lies where the span begins,
+    and where it ends: "approach" in "approached" has none at its end.
     With a verifier: `verifier`, its log odds that the span is the term, of the pronunciation that it likes best and as
     the mean over examples.
     Borders come from the alignment, else from DTW, else they are the candidate's own. A candidate at the edge of a
@@ -188,6 +197,10 @@ def rescore(
             return candidates, features | compared
         candidates, aligned = _align_text(queries, candidates, stretches, encoder, posteriors)
         features |= aligned
+    edges = encoder.edge_log_odds(stretches.frames)
+    if edges is not None:
+        features["opening"] = stretches.greatest(edges, candidates.tbeg)
+        features["closing"] = stretches.greatest(edges, candidates.tend)
     if verifier:
         features["verifier"] = _verify(queries, candidates, stretches, verifier)
     if has_text:

@@ -1,7 +1,7 @@
 """Slices: the spans of every length and place at which a term may lie in a recording.
 
 An archive holds an embedding of every slice; a stream is listened to by the same slices. Lengths grow geometrically, so
-that a word of any duration is met by a slice of about its length; slices of one length start a fifth of it apart, on
+that a word of any duration is met by a slice of about its length; slices of one length start a quarter of it apart, on
 the grid of the encoder's frames. They lie inside speech, whose margin is `activity`'s.
 """
 
@@ -24,8 +24,8 @@ class SlicingSettings:
 
     shortest: float = 0.2
     longest: float = 1.6
-    n_lengths: int = 9  # a ratio of 1.3 from one to the next
-    hop: float = 0.2
+    n_lengths: int = 7  # a ratio of 1.4 from one to the next
+    hop: float = 0.25
     speech_only: bool = True
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class SlicingSettings:
         """Length and hop of each kind of slice, in frames, shortest first.
 
         >>> SlicingSettings(shortest=0.2, longest=0.8, n_lengths=3).grid(0.04)
-        [(5, 1), (10, 2), (20, 4)]
+        [(5, 1), (10, 2), (20, 5)]
         """
         lengths = np.rint(np.geomspace(self.shortest, self.longest, self.n_lengths) / frame_seconds).astype(int)
         return [(int(length), max(1, round(self.hop * length))) for length in np.unique(lengths)]

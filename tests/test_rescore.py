@@ -74,6 +74,18 @@ def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phone
     assert features["first"].tolist() == PLACES.score.tolist()
 
 
+def test_edges_are_looked_for_where_a_span_begins_and_ends(archive: Archive) -> None:
+    for query in (text_query(archive, STAR), Query((), np.empty((0, 8), np.float32), (example(archive, 1.2, 1.64),))):
+        found, features = rescore([query], PLACES, archive.reader, archive.encoder)
+        for i in range(len(PLACES)):
+            frames, start = around(archive, i, MARGIN)
+            edges = archive.encoder.edge_log_odds(frames)
+            for name, time in (("opening", found.tbeg[i]), ("closing", found.tend[i])):
+                row = round((time - start) / 0.02)
+                beside = edges[max(row - 1, 0) : row + 1]
+                assert features[name][i] == pytest.approx(beside.max(), abs=1e-4), name
+
+
 def test_of_several_pronunciations_the_one_that_aligns_best_counts(archive: Archive) -> None:
     both, features = rescore([text_query(archive, STAR, ("AH",))], PLACES, archive.reader, archive.encoder)
     apart = [rescore([text_query(archive, p)], PLACES, archive.reader, archive.encoder) for p in (STAR, ("AH",))]
@@ -96,8 +108,8 @@ def test_example_features_are_those_of_each_candidate_alone(archive: Archive, be
     seconds = (examples[0].frames.duration + examples[1].frames.duration) / 2
     for i in range(len(PLACES)):
         frames, start = around(archive, i, MARGIN + beyond)
-        x = unit(frames.hidden[:, :-1])
-        matches = [subsequence_dtw(unit(e.frames.hidden[:, :-1]), x, np.array([0, len(x)])) for e in examples]
+        x = archive.encoder.match_vectors(frames)
+        matches = [subsequence_dtw(archive.encoder.match_vectors(e.frames), x, np.array([0, len(x)])) for e in examples]
         costs = [float(cost[0]) for cost, _, _ in matches]
         assert features["dtw"][i] == pytest.approx(1 - np.mean(costs), abs=1e-5)
         which = int(np.argmin(costs))
@@ -109,10 +121,6 @@ def test_example_features_are_those_of_each_candidate_alone(archive: Archive, be
         cosine = span_embedding(archive, i, tbeg + left, tend - left) @ mean
         assert features["audio"][i] == pytest.approx(cosine, abs=1e-4)
     assert features["length"] == pytest.approx(np.log(10 * seconds))
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
 
 
 def test_an_example_matches_its_own_place_without_cost(archive: Archive) -> None:

@@ -45,11 +45,15 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A batch of audio: mel (B, T, n_mels), lengths (B,) in mel frames, phones (B, T / 2) indices into SYMBOLS."""
+    """A batch of audio: mel (B, T, n_mels), lengths (B,) in mel frames, and what each 20 ms holds.
+
+    phones: (B, T / 2) indices into SYMBOLS; edges: (B, T / 2), 1 where a word begins or ends in or beside them, else 0.
+    """
 
     mel: Tensor
     lengths: Tensor
     phones: Tensor
+    edges: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +180,14 @@ class Batches:
         return _Cut(utterance, float(random.uniform(low, high)) if high > low else max(0.0, min(spare, low)), speed)
 
     def _crops(self, cuts: list[_Cut], seconds: np.ndarray, augment: Augment, longest: float | None = None) -> Crops:
-        """Log-mel of the cuts, resampled and augmented, and the phone in the middle of each 20 ms."""
+        """Log-mel of the cuts, resampled and augmented, the phone in the middle of each 20 ms, and edges of words."""
         data, hop = self.data, self.data.hop
         n_frames = round((longest or float(seconds.max())) / hop) // STRIDE * STRIDE
         n_read = int(n_frames * 1.3) + 2
         mel = torch.full((len(cuts), n_read, data.mel.shape[1]), LOG_FLOOR)
         lengths = np.zeros(len(cuts), dtype=np.int64)
         phones = np.zeros((len(cuts), n_frames // 2), dtype=np.int64)
+        edges = np.zeros(phones.shape, dtype=np.float32)
         middles = (np.arange(n_frames // 2) * 2 + 0.5) * hop  # mel frame t is centred on t * hop
         for i, cut in enumerate(cuts):
             first = round(cut.tbeg / hop)
@@ -195,9 +200,10 @@ class Batches:
             at_phone = (np.searchsorted(times[:, 0], place, side="right") - 1).clip(0)
             inside = (place >= times[at_phone, 0]) & (place < times[at_phone, 1])
             phones[i] = np.where(inside, labels[at_phone], 0)
+            edges[i] = data.at_edge(cut.utterance, place)
         speeds = torch.tensor([cut.speed for cut in cuts])
         changed = augment(augment.resample(mel, speeds, n_frames))
-        return Crops(changed, torch.from_numpy(lengths), torch.from_numpy(phones))
+        return Crops(changed, *map(torch.from_numpy, (lengths, phones, edges)))
 
     def _labelled(self, cut: _Cut, random: np.random.Generator) -> list[tuple[float, float, Phones, bool]]:
         """(begin, end, phones, is one word) of spans in a cut: its words, then runs of phones and phrases."""

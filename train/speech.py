@@ -14,6 +14,8 @@ from stdsearch.phones import PHONE_INDEX, SILENCE, SYMBOLS
 from train.cache import cached_rows
 from train.manifest import Utterance
 
+EDGE_REACH = 0.02  # seconds from the middle of a stretch of 20 ms to an edge that is in or beside it
+
 Phones = tuple[str, ...]
 Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]
 
@@ -27,6 +29,13 @@ class Speech:
         self.times = [np.array([(p.tbeg, p.tend) for w in u.words for p in w.phones]) for u in self.utterances]
         # positions in the phone list where words begin, and the list's length
         self.borders = [np.cumsum([0, *(len(w.phones) for w in u.words)]) for u in self.utterances]
+        self.edges = [np.sort([time for w in u.words for time in (w.tbeg, w.tend)]) for u in self.utterances]
+
+    def at_edge(self, utterance: int, times: np.ndarray) -> np.ndarray:
+        """Whether stretches of 20 ms with their middles at times (n,) hold, or lie beside, a word's begin or end."""
+        edges = self.edges[utterance]
+        counts: np.ndarray = np.searchsorted(edges, times + EDGE_REACH) - np.searchsorted(edges, times - EDGE_REACH)
+        return counts > 0
 
     def cache_name(self, kind: str, *settings: object) -> str:
         """A name for features of these utterances, made with some settings."""

@@ -103,6 +103,13 @@ class Encoder(nn.Module, ABC):
         """
         return None
 
+    def edge_log_odds(self, frames: Frames) -> np.ndarray | None:
+        """Log odds (k T,) float32 that a word begins or ends in or beside each row of `phone_log_posteriors`.
+
+        None from an encoder without such a head.
+        """
+        return None
+
     @abstractmethod
     def match_vectors(self, frames: Frames) -> np.ndarray:
         """Rows (T, d) float32, L2-normalised and contiguous, whose cosine DTW goes by; each of its own frame alone."""

@@ -1,8 +1,8 @@
 """The span encoder: one pass over a recording, then any span for a few subtractions.
 
-A time-delay network turns log-mel into frames of 40 ms; a head reads two phone posteriors (20 ms each) from every
-frame; span pooling and a small network give the embedding of any span. A convolutional network over phones, pooled
-by the same rule, embeds a pronunciation into the same space.
+A time-delay network turns log-mel into frames of 40 ms; heads read from every frame, for each of its two stretches of
+20 ms, which phone is said and whether a word begins or ends there; span pooling and a small network give the embedding
+of any span. A convolutional network over phones, pooled by the same rule, embeds a pronunciation into the same space.
 """
 
 import math
@@ -158,6 +158,7 @@ class SpanEncoder(Encoder):
         self.out_norm = nn.LayerNorm(s.hidden)
         self.attention = nn.Linear(s.hidden, 1)
         self.phone_head = nn.Linear(s.hidden, 2 * len(SYMBOLS))
+        self.edge_head = nn.Linear(s.hidden, 2)
         self.span_head = SpanHead(s.hidden, s)
         self.text = TextEncoder(s)
         self.register_buffer("log_prior", torch.full((len(SYMBOLS),), -math.log(len(SYMBOLS))))
@@ -192,6 +193,11 @@ class SpanEncoder(Encoder):
         logits: Tensor = self.phone_head(hidden)
         return logits.reshape(*hidden.shape[:-2], 2 * hidden.shape[-2], len(SYMBOLS))
 
+    def edge_logits(self, hidden: Tensor) -> Tensor:
+        """Log odds (B, 2 T) that a word begins or ends in or beside each 20 ms of frame vectors (B, T, hidden)."""
+        logits: Tensor = self.edge_head(hidden)
+        return logits.flatten(-2)
+
     @torch.inference_mode()
     def frames(self, waveform: np.ndarray) -> Frames:
         """Frames of a stretch (n,) of one channel, float32 at 16 kHz; at least one frame."""
@@ -225,6 +231,19 @@ class SpanEncoder(Encoder):
         logits = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1]))
         return logits.log_softmax(dim=-1).numpy()
 
+    @torch.inference_mode()
+    def edge_log_odds(self, frames: Frames) -> np.ndarray:
+        """Log odds (2 T,) float32 that a word begins or ends in or beside each 20 ms."""
+        log_odds: np.ndarray = self.edge_logits(torch.from_numpy(frames.hidden[:, :-1])).numpy()
+        return log_odds
+
+    @torch.inference_mode()
     def match_vectors(self, frames: Frames) -> np.ndarray:
-        """Frame vectors (T, hidden), L2-normalised."""
-        return unit_rows(frames.hidden[:, :-1])
+        """Rows (T, hidden + 2 len(SYMBOLS)): half the frame vector's direction, half the roots of its two posteriors.
+
+        A cosine of two is the mean of that of the frame vectors and the Bhattacharyya coefficient of the phones.
+        """
+        vectors = unit_rows(frames.hidden[:, :-1])
+        posteriors = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1])).softmax(dim=-1)
+        roots = posteriors.sqrt().numpy().reshape(len(vectors), -1)
+        return np.concatenate([vectors * np.float32(0.5**0.5), roots * np.float32(0.5)], axis=1)

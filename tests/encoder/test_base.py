@@ -94,6 +94,15 @@ def test_phone_posteriors_are_those_of_the_phone_set_or_none(encoder: Encoder, w
         assert posteriors is None
 
 
+def test_edges_have_a_row_for_each_of_the_posteriors_or_none(encoder: Encoder, waveform: np.ndarray) -> None:
+    frames = encoder.frames(waveform)
+    edges, posteriors = encoder.edge_log_odds(frames), encoder.phone_log_posteriors(frames)
+    assert (edges is None) == (posteriors is None) == (encoder.kind != "span")
+    if edges is not None and posteriors is not None:
+        assert edges.shape == (len(posteriors),)
+        assert np.isfinite(edges).all()
+
+
 def test_fingerprint_tells_weights_apart(encoder: Encoder) -> None:
     torch.manual_seed(1)
     other = build_encoder(encoder.kind, asdict(encoder.settings))

@@ -28,6 +28,16 @@ def test_frames_cover_the_waveform(encoder, waveform):
     np.testing.assert_allclose(np.exp(encoder.phone_log_posteriors(frames)).sum(axis=1), 1, rtol=1e-5)
 
 
+def test_frames_match_by_direction_and_by_phones(encoder, waveform):
+    frames = encoder.frames(waveform)
+    vectors, posteriors = encoder.match_vectors(frames), np.exp(encoder.phone_log_posteriors(frames))
+    for i, j in ((0, 0), (3, 40), (17, 18)):
+        a, b = frames.hidden[[i, j], :-1]
+        alike = [np.sqrt(posteriors[2 * i + k] * posteriors[2 * j + k]).sum() for k in range(2)]
+        expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b) / 2 + sum(alike) / 4
+        assert vectors[i] @ vectors[j] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("n_samples", [1, 100, 640, 641])
 def test_short_waveforms_have_frames(encoder, n_samples):
     frames = encoder.frames(np.full(n_samples, 0.1, np.float32))

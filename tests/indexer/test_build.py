@@ -333,8 +333,8 @@ def test_an_archive_of_many_segments_gets_inverted_lists(
     index()
     archive = open_archive(tmp_path / "archive")
     vectors = archive.settings["vectors"]
-    assert (vectors["chosen"], vectors["recall"], vectors["kind"], vectors["n_lists"]) == ("auto", 0.99, "ivf-pq", 128)
-    assert 0 < vectors["n_probe"] < 128
+    assert (vectors["chosen"], vectors["recall"], vectors["kind"], vectors["n_lists"]) == ("auto", 0.99, "ivf-pq", 64)
+    assert 0 < vectors["n_probe"] < 64
     ids = np.arange(0, archive.n_segments, 500)
     scores, _ = archive.nearest(archive.embeddings(ids), 1)
     assert scores.min() > 0.9

@@ -74,6 +74,21 @@ def test_labelled_spans_hold_the_phones_that_they_claim(data):
     assert checked > 20
 
 
+def test_words_have_an_edge_at_either_end_and_none_inside(data):
+    exact = DataSettings(crops=6, isolated=4, crop_seconds=3.0, border_noise=0, slice_shift=0, slice_stretch=0)
+    batch = batches(data, exact)(0)
+    words, checked = {phones for _, phones in WORDS}, 0
+    for i in range(batch.n_crop_spans):
+        if batch.target[i] >= 0 and batch.texts[batch.target[i]] in words:
+            begin, end = round(batch.begin[i].item() * 2), round(batch.end[i].item() * 2)
+            edges = batch.crops.edges[batch.row[i]]
+            assert edges[begin - 1 : begin + 1].any()
+            assert edges[end - 1 : end + 1].any()
+            assert not edges[begin + 2 : end - 2].any()
+            checked += 1
+    assert checked > 6
+
+
 def test_spans_lie_inside_their_rows(data):
     batch = batches(data, augment=AugmentSettings())(1)
     lengths = torch.cat([batch.crops.lengths, batch.isolated.lengths])[batch.row] / 4

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_loss_and_gradients(manifest: Path, tmp_pat
 
 
 def test_spans_without_a_term_of_the_loss_do_not_count(manifest: Path, tmp_path: Path) -> None:
-    settings = replace(TINY, dwd_weight=0.0, phone_weight=0.0)
+    settings = replace(TINY, dwd_weight=0.0, phone_weight=0.0, edge_weight=0.0)
     recipe = make(manifest, tmp_path, settings)
     loss, figures = recipe.loss(recipe.batch(0))
     assert loss.item() == pytest.approx(figures["clap"])
@@ -70,10 +70,10 @@ def test_texts_are_embedded_as_one_by_one(recipe: SpanRecipe) -> None:
         assert embedding == pytest.approx(encoder.embed_phones([text])[0], abs=1e-5)
 
 
-def test_the_share_of_right_phones_is_that_of_the_posteriors(recipe: SpanRecipe) -> None:
+def test_shares_of_right_phones_and_edges_are_those_of_the_heads(recipe: SpanRecipe) -> None:
     """On dev, whole utterances: counted again from what the engine gives."""
     model = recipe.model.eval()
-    right = total = 0
+    right = right_edges = total = 0
     for i in range(2):
         mel = recipe.dev.mel[recipe.dev.offset[i] : recipe.dev.offset[i + 1]].float()
         n = -(-len(mel) // 4)
@@ -81,13 +81,18 @@ def test_the_share_of_right_phones_is_that_of_the_posteriors(recipe: SpanRecipe)
         with torch.inference_mode():
             hidden, _ = model.encoder.encode(mel[None], torch.tensor([recipe.dev.n_frames(i)]))
             best = model.encoder.phone_logits(hidden)[0].argmax(dim=-1)
+            edge = model.encoder.edge_logits(hidden)[0] > 0
         for k, symbol in enumerate(best.tolist()):
             middle = 0.02 * k + 0.005
             said = [s for s, (b, e) in zip(recipe.dev.phones[i], recipe.dev.times[i], strict=True) if b <= middle < e]
             right += symbol == (said[0] if said else 0)
+            words = recipe.dev.utterances[i].words
+            near = any(abs(time - middle) <= 0.02 for word in words for time in (word.tbeg, word.tend))
+            right_edges += edge[k].item() == near
             total += 1
     figures = recipe.evaluate(model)
     assert figures["phone_acc"] == pytest.approx(right / total)
+    assert figures["edge_acc"] == pytest.approx(right_edges / total)
     assert 0 <= figures["acoustic_ap"] <= 1
     assert 0 <= figures["crossmodal_ap"] <= 1
 
@@ -98,7 +103,7 @@ def test_dev_without_long_words_tells_the_phones_alone(manifest: Path, tmp_path:
 
     utterances = [replace(u, words=tuple(map(short, u.words))) for u in read_manifest(manifest)]
     recipe = make(manifest, tmp_path, utterances=utterances)
-    assert recipe.evaluate(recipe.model.eval()).keys() == {"phone_acc"}
+    assert recipe.evaluate(recipe.model.eval()).keys() == {"phone_acc", "edge_acc"}
 
 
 def test_a_corpus_of_no_weight_is_never_drawn(manifest: Path, tmp_path: Path) -> None:
@@ -141,7 +146,7 @@ def test_from_a_manifest_to_an_encoder(run: Callable[..., Result], manifest: Pat
     result = run("export", "run", "model.safetensors")
     assert result.exit_code == 0, result.output
     assert [row.split("\t")[0] for row in result.stdout.splitlines()] == [
-        "dev_phone_acc", "dev_acoustic_ap", "dev_crossmodal_ap",
+        "dev_phone_acc", "dev_edge_acc", "dev_acoustic_ap", "dev_crossmodal_ap",
     ]  # fmt: skip
     assert load_encoder(tmp_path / "model.safetensors").settings == TINY.encoder
     assert "| train | made | 0.00 | 6 | 3 |" in (tmp_path / "model.md").read_text()

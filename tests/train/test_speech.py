@@ -70,3 +70,11 @@ def test_the_prior_is_the_share_of_time(manifest: Path, tmp_path: Path, utteranc
     assert prior.sum() == pytest.approx(1)
     seconds = 3 * 2.41
     assert prior[PHONE_INDEX["S"]] == pytest.approx((3 * 0.12 + 1) / (seconds + len(prior)), rel=0.01)
+
+
+def test_edges_are_where_words_begin_and_end(manifest: Path, tmp_path: Path, utterances: list[Utterance]) -> None:
+    data = SpeechData(utterances, manifest.parent, MelSettings(), tmp_path)
+    times = np.arange(0.005, 2.4, 0.02)
+    for i, utterance in enumerate(utterances):
+        edges = [time for word in utterance.words for time in (word.tbeg, word.tend)]
+        assert data.at_edge(i, times).tolist() == [any(abs(e - time) <= 0.02 for e in edges) for time in times]

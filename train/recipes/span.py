@@ -1,4 +1,4 @@
-"""The recipe of the encoder that ships: CLAP + DWD + phones on jittered, in-context and isolated spans."""
+"""The recipe of the encoder that ships: CLAP + DWD + phones + word edges on jittered, in-context and isolated spans."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,6 +31,7 @@ class SpanSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     dwd_weight: float = 0.1
     phone_weight: float = 1.0
+    edge_weight: float = 0.5
     label_smoothing: float = 0.05
     text_chunk: int = 256  # pronunciations embedded together, sorted by length to save padding
 
@@ -91,25 +92,26 @@ class SpanRecipe(Recipe):
         return self._batches(step)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """CLAP + dwd_weight · DWD + phone_weight · cross-entropy of the phones."""
+        """CLAP + dwd_weight · DWD + phone_weight · cross-entropy of the phones + edge_weight · that of edges."""
         s, encoder = self.spans, self.model.encoder
         n = batch.n_crop_spans
-        in_crops, phones, correct = self._encode(batch.crops, batch.row[:n], batch.begin[:n], batch.end[:n])
-        alone, phones_alone, _ = self._encode(
+        in_crops, phones, edges, correct = self._encode(batch.crops, batch.row[:n], batch.begin[:n], batch.end[:n])
+        alone, phones_alone, edges_alone, _ = self._encode(
             batch.isolated, batch.row[n:] - len(batch.crops.mel), batch.begin[n:], batch.end[n:]
         )
         spans = torch.cat([in_crops, alone])
         texts = self._embed(encoder, batch.texts)
         clap = self.model.clap(spans, texts, batch.target, batch.ignored)
         dwd = self.model.dwd(spans, batch.target)
-        phone = phones + 0.2 * phones_alone
-        total = clap + s.dwd_weight * dwd + s.phone_weight * phone
-        figures = {"clap": clap.item(), "dwd": dwd.item(), "phone": phone.item(), "phone_acc": correct}
+        phone, edge = phones + 0.2 * phones_alone, edges + 0.2 * edges_alone
+        total = clap + s.dwd_weight * dwd + s.phone_weight * phone + s.edge_weight * edge
+        figures = {"clap": clap.item(), "dwd": dwd.item(), "phone": phone.item(), "edge": edge.item()}
+        figures["phone_acc"] = correct
         figures["frames"] = int(batch.crops.lengths.sum() + batch.isolated.lengths.sum())
         return total, figures
 
-    def _encode(self, crops: Crops, row: Tensor, begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor, float]:
-        """Span embeddings, cross-entropy of the phones, and the share of 20 ms stretches with the right one."""
+    def _encode(self, crops: Crops, row: Tensor, begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+        """Span embeddings, cross-entropies of phones and of edges, and the share of 20 ms with the right phone."""
         encoder = self.model.encoder
         hidden, logit = encoder.encode(crops.mel, crops.lengths)
         spans = encoder.pool(hidden, logit, row, begin, end)
@@ -117,8 +119,11 @@ class SpanRecipe(Recipe):
         middles = torch.arange(logits.shape[1], device=logits.device) * (STRIDE // 2)
         valid = middles < crops.lengths[:, None]
         logits, wanted = logits[valid], crops.phones[:, : logits.shape[1]][valid]
-        loss = F.cross_entropy(logits, wanted, label_smoothing=self.spans.label_smoothing)
-        return spans, loss, (logits.argmax(dim=-1) == wanted).float().mean().item()
+        phones = F.cross_entropy(logits, wanted, label_smoothing=self.spans.label_smoothing)
+        edges = F.binary_cross_entropy_with_logits(
+            encoder.edge_logits(hidden).float()[valid], crops.edges[:, : valid.shape[1]][valid]
+        )
+        return spans, phones, edges, (logits.argmax(dim=-1) == wanted).float().mean().item()
 
     def _embed(self, encoder: SpanEncoder, texts: Sequence[Phones]) -> Tensor:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -130,11 +135,11 @@ class SpanRecipe(Recipe):
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Phone accuracy on dev and, if any recur, both APs of words of five letters and half a second."""
+        """Accuracy of phones and edges on dev; if any recur, both APs of words of five letters and half a second."""
         assert isinstance(model, SpanModel)
         encoder, data = model.encoder, self.dev
         device = encoder.log_prior.device
-        correct = total = 0
+        correct = edges = total = 0
         vectors, words, phones = [], [], []
         for i, utterance in enumerate(data.utterances):
             mel = data.mel[data.offset[i] : data.offset[i + 1]].float()[None].to(device)
@@ -145,6 +150,8 @@ class SpanRecipe(Recipe):
             at = (np.searchsorted(data.times[i][:, 0], middles, side="right") - 1).clip(0)
             inside = (middles >= data.times[i][at, 0]) & (middles < data.times[i][at, 1])
             correct += int((best == np.where(inside, data.phones[i][at], 0)).sum())
+            at_edge = encoder.edge_logits(hidden)[0].cpu().numpy() > 0
+            edges += int((at_edge == data.at_edge(i, middles)).sum())
             total += len(best)
             chosen = [w for w in utterance.words if len(w.text) >= 5 and w.tend - w.tbeg >= 0.5]
             if chosen:
@@ -154,7 +161,7 @@ class SpanRecipe(Recipe):
                 vectors.append(encoder.pool(hidden, logit, torch.zeros_like(begin, dtype=torch.long), begin, end))
                 words += [w.text for w in chosen]
                 phones += [tuple(p.phone for p in w.phones) for w in chosen]
-        accuracy = {"phone_acc": correct / total}
+        accuracy = {"phone_acc": correct / total, "edge_acc": edges / total}
         if not words:
             return accuracy
         types = sorted(set(words))
