@@ -10,7 +10,7 @@ them. The index is of the kind that its size gives, and tuned as indexing does.
 In each archive, in a fresh process: the terms of the task, or --terms of them, one after the other, after as many
 others that warm it up, 20 hits shown; then a KWList of --kwlist terms, all hits. Pronunciation included. Milliseconds
 on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a whole process in the smallest
-archive, beside a process that only imports torch. Writes benchmarks/results/latency.json.
+archive, beside a process that only imports torch. Writes benchmarks/results/latency.json and draws latency.png.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from measure import write_result
 from std_task import Task
 from vectors import copied, moved, timed
@@ -77,7 +78,22 @@ def main() -> None:
     query = ["-m", "stdsearch", "query", str(smallest), COLD_TERM, "--threads", str(arguments.threads)]
     cold = {"torch": process(["-c", "import torch"], arguments.runs), "query": process(query, arguments.runs)}
     result = {"sizes": sizes, "cold": cold, "load_average": round(os.getloadavg()[1], 1)}
-    print(write_result("latency", result, threads=arguments.threads, runs=arguments.runs).read_text(encoding="utf-8"))
+    written = write_result("latency", result, threads=arguments.threads, runs=arguments.runs)
+    draw(sizes, written.with_suffix(".png"))
+    print(written.read_text(encoding="utf-8"))
+
+
+def draw(sizes: Sequence[dict[str, Any]], path: Path) -> None:
+    """How milliseconds grow with hours, both axes logarithmic."""
+    figure = Figure((6, 4), layout="constrained")
+    axes = figure.subplots()
+    curves = {"ms_p50": "a query, median", "ms_p95": "95th percentile", "kwlist_ms_a_term": "a term of a KWList"}
+    for name, label in curves.items():
+        axes.loglog([size["hours"] for size in sizes], [size[name] for size in sizes], marker="o", label=label)
+    axes.set(xlabel="hours of recordings", ylabel="milliseconds")
+    axes.grid(which="both", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
 
 
 def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:

@@ -213,6 +213,7 @@ def latency(result: Result) -> str:
     query, torch = result["cold"]["query"], result["cold"]["torch"]
     text = table((*columns, "KWList: ms a term / of CPU", "peak GiB"), rows)
     return text + (
+        "\n\n![Milliseconds over hours of recordings](results/latency.png)"
         f"\n\n`stdsearch query` as a process: {query['seconds']:.2f} s, {query['cpu_seconds']:.2f} s of CPU, "
         f"{query['cpu_seconds'] / torch['cpu_seconds']:.2f} times what a process that imports torch takes "
         f"({torch['seconds']:.2f} s, {torch['cpu_seconds']:.2f} s of CPU). "

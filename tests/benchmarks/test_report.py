@@ -103,4 +103,4 @@ def test_latency_is_told_by_size_and_against_torch():
     lines = latency({"sizes": [size], "cold": cold, "load_average": 0.5}).splitlines()
     row = "| 10.7 | 3,456,471 | ivf-pq, 184 of 2048 lists |" + " 1.500 |" * 5 + " 4.5 / 8.25 | 1.500 |"
     assert lines[2] == row
-    assert "2.50 s, 2.40 s of CPU, 1.50 times what a process that imports torch takes (1.75 s, 1.60 s" in lines[4]
+    assert "2.50 s, 2.40 s of CPU, 1.50 times what a process that imports torch takes (1.75 s, 1.60 s" in lines[6]
