@@ -17,7 +17,7 @@ from std_task import SYSTEMS, Task, evaluate, index, search, size_of
 from stdsearch.search import Archive
 from stdsearch.threads import set_threads
 
-POINTS = ("9/0.2", "9/0.2/all", "9/0.33", "7/0.25", "7/0.33", "6/0.33", "5/0.33", "5/0.5", "4/0.5")
+POINTS = ("9/0.2", "9/0.33", "7/0.25", "7/0.25/all", "7/0.33", "6/0.33", "5/0.33", "5/0.5", "4/0.5")
 
 
 def main() -> None:
