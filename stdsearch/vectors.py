@@ -15,7 +15,7 @@ Which kind an archive gets is told in `vector_settings`.
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +71,17 @@ def _bounded(n_bytes: int) -> Iterator[None]:
         finally:
             faiss.set_deserialization_loop_limit(before[0])
             faiss.set_deserialization_vector_byte_limit(before[1])
+
+
+@contextmanager
+def _threads_for(n_queries: int) -> Iterator[None]:
+    """Inside, faiss takes no more threads than queries: two at one exact query take five times as long in all."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(min(threads, max(1, n_queries)))
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _is_ours(index: Any) -> bool:
@@ -216,7 +227,8 @@ class FaissIndex:
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
             parameters = self._parameters(faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)))
-        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+        with _threads_for(len(queries)) if self.is_exact else nullcontext():
+            scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         scores[ids < 0] = -np.inf
         return scores, ids
 
