@@ -169,7 +169,13 @@ class Scorer:
     out: Path
 
     def row(self, system: str, query: str, scores: str, hits: Sequence[TermHits], cpu_seconds: float) -> Row:
-        """The figures of a system for one kind of query; cpu_seconds: for each query, over the whole task."""
+        """The figures of a system for one kind of query; cpu_seconds: for each query, over the whole task.
+
+        A term that the system cannot look for has no hits.
+        """
+        found = {term.kwid for term in hits}
+        asked = (request.kwid for request in self.task.requests(query))
+        hits = [*hits, *(TermHits(kwid, "", ()) for kwid in asked if kwid not in found)]
         path = self.out / f"{system.replace(' ', '-')}.{query}.{scores}.kwslist.xml"
         kwslist = keep(hits, path, system)
         parts = {name: kwids for name, kwids in self.parts.items() if name == "all" or query == "text"}
