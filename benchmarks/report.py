@@ -531,8 +531,8 @@ LibriPhrase, and ablates text and audio enrolment apart. The frozen frames come 
 phones, so the phoneme level has little to add."""
 FILES = """End to end by the command line, each kind in a process of its own. Hours count each channel."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
-what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as all but
-the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34."""
+what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as
+all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34."""
 LATENCY = """Typed terms of dev, one at a time, archive warm, pronunciation included, the best 20 hits shown; lists of
 them with all hits. The first archive holds all of the speech; larger ones are copies, moved as neighbours differ."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
