@@ -20,7 +20,7 @@ from pocketsphinx import Config, Decoder, get_model_path
 from stdsearch import audio
 from stdsearch.kernels import merge_overlaps
 from stdsearch.rescore import Candidates
-from stdsearch.search import CANDIDATES
+from stdsearch.search import FEWEST_PLACES
 from stdsearch.types import Term
 
 KWS_MAX = 1500  # pocketsphinx takes it off a ratio, to be a probability's logarithm
@@ -113,7 +113,7 @@ def _nats(score: float) -> float:
 
 
 def find(terms: Sequence[Term], recordings: Mapping[str, Path], settings: SpotSettings) -> Findings:
-    """The best CANDIDATES places of each term in recordings, overlapping ones merged.
+    """The best FEWEST_PLACES places of each term in recordings, overlapping ones merged.
 
     Features: `ratio`, in nats, and `ratio_per_phone`; `length`, the log of the number of phones; `pace`, seconds a
     phone.
@@ -136,7 +136,7 @@ def _found(kwid: str, rows: np.ndarray) -> Found:
     recording_id, tbeg, tend, ratio, n_phones = rows.T
     channel = np.ones(len(rows), np.int16)
     places = Candidates(recording_id.astype(np.int32), channel, tbeg, tend, ratio)
-    best = merge_overlaps(places.recording_id, channel, tbeg, tend, ratio)[:CANDIDATES]
+    best = merge_overlaps(places.recording_id, channel, tbeg, tend, ratio)[:FEWEST_PLACES]
     features = {
         "ratio": ratio,
         "ratio_per_phone": ratio / n_phones,

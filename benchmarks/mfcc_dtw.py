@@ -23,7 +23,7 @@ from stdsearch.encoder.base import unit_rows
 from stdsearch.features import LogMel, MelSettings
 from stdsearch.kernels import merge_overlaps
 from stdsearch.rescore import Candidates
-from stdsearch.search import CANDIDATES
+from stdsearch.search import FEWEST_PLACES
 from stdsearch.types import Spoken
 
 NEAR = 0.25  # seconds between where two examples of a term may be found to end in one place
@@ -70,7 +70,7 @@ def find(
     recordings: Mapping[str, Path],
     settings: MfccSettings,
 ) -> Findings:
-    """The best CANDIDATES places of each query, by kind of query, which takes so many examples.
+    """The best FEWEST_PLACES places of each query, by kind of query, which takes so many examples.
 
     queries: examples by kwid. Queries that have too few for a kind are left out of it.
     """
@@ -108,7 +108,7 @@ def _said(rows: np.ndarray, example: Spoken, hop: float) -> np.ndarray:
 def candidates(
     matches: Sequence[Matches], offsets: np.ndarray, hop: float, seconds: float
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """The best CANDIDATES places of one query, and their features (n,) by name.
+    """The best FEWEST_PLACES places of one query, and their features (n,) by name.
 
     A place is where an example's cost is least among its neighbours. Its score is the mean over examples of the cost
     there, for the other examples the least within NEAR. offsets: (m + 1,) as in align_phones; hop: seconds a frame;
@@ -133,7 +133,7 @@ def candidates(
         "stretch": np.log((tend - tbeg) / seconds),
         "length": np.full(len(ends), np.log(10 * seconds)),
     }
-    best = merge_overlaps(places.recording_id, places.channel, tbeg, tend, places.score)[:CANDIDATES]
+    best = merge_overlaps(places.recording_id, places.channel, tbeg, tend, places.score)[:FEWEST_PLACES]
     return places.take(best), {name: value[best] for name, value in features.items()}
 
 

@@ -34,12 +34,13 @@ from std_task import Task, figures, report, search
 from indexer.vectors import new_index, tune_by_words
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.parts import seal
-from stdsearch.search import SEGMENTS, Archive
+from stdsearch.search import Archive
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import KINDS, RECALL, VectorSettings
 from stdsearch.vectors import TARGETS, FaissIndex
 
 _T = TypeVar("_T")
+SEGMENTS = 3000  # looked at for each query
 N_QUERIES = 200  # compared with exhaustive search, --copies: 50
 
 

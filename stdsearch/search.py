@@ -1,14 +1,17 @@
 """Search: from a typed term, spoken examples, or both, to hits.
 
-First pass: the nearest segments, overlapping ones merged, at most `CANDIDATES`. Second: rescored, on request verified,
-calibrated, decided.
+First pass: the nearest segments, overlapping ones merged, the best `depth` of these places. Second: rescored, on
+request verified, calibrated, decided. A term takes one core; those of a list are shared out to all.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
+from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +24,30 @@ from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
 from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import Candidates, Query, rescore
+from stdsearch.threads import shared_out
 from stdsearch.types import Hit, Spoken, TermHits
 from stdsearch.verifier import Verifier
 
-SEGMENTS = 3000  # looked at for each query vector; a place that fits is found by ten to twenty of them
-CANDIDATES = 150  # rescored for each term
+SEGMENTS_A_PLACE = 8  # looked at for each place that is rescored; they are of five places or more
+FEWEST_PLACES, MOST_PLACES = 150, 3000  # rescored for each term
+PLACES_AN_HOUR = 30  # of an archive: the term, and what sounds like it, is said in each
+PLACES_AT_A_GLANCE = 10  # times the root of the hours: where the best few hits are sought
 BATCH = 16  # terms of a list searched for together
+PLACES_IN_BATCH = BATCH * FEWEST_PLACES  # whose frames are in memory at a time
+
+
+def depth_for(seconds: float, limit: int | None = None) -> int:
+    """How many places of a term are rescored in an archive of so many seconds.
+
+    All hits: as many for each hour as on dev lose nothing, from FEWEST_PLACES to MOST_PLACES. The best few, of which
+    there may be `limit`, need not be sought so far down.
+
+    >>> depth_for(600.0), depth_for(36e4), depth_for(36e4, limit=20)
+    (150, 3000, 100)
+    """
+    hours = seconds / 3600
+    every = min(max(FEWEST_PLACES, round(PLACES_AN_HOUR * hours)), MOST_PLACES)
+    return every if limit is None else min(every, max(3 * limit, round(PLACES_AT_A_GLANCE * sqrt(hours))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,7 @@ class Archive:
         kwid: str = "KW-1",
         where: str | None = None,
         limit: int | None = None,
+        depth: int | None = None,
         threshold: float = 0.0,
         beta: float = BETA,
         normalisation: str | None = None,
@@ -102,15 +124,22 @@ class Archive:
 
         text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
         "FILE[@TBEG-TEND]". where is an SQL condition over the recordings' metadata. limit and threshold leave out hits
-        beyond a number or below a score. beta is the cost of a false alarm that decisions go by. Scores are
-        probabilities, or what a normalisation of `calibrate.normalise` makes of them.
+        beyond a number or below a score. depth is how many places are rescored, by `depth_for` if it is not given: the
+        more, the longer it takes, and the more of a frequent term is found. beta is the cost of a false alarm that
+        decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise` makes of them.
 
         Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column.
         """
         spoken = tuple(e if isinstance(e, Spoken) else Spoken.parse(str(e)) for e in examples)
         request = Request(kwid, text, spoken)
         (found,) = self.search_all(
-            [request], where=where, limit=limit, threshold=threshold, beta=beta, normalisation=normalisation
+            [request],
+            where=where,
+            limit=limit,
+            depth=depth,
+            threshold=threshold,
+            beta=beta,
+            normalisation=normalisation,
         )
         return found
 
@@ -120,6 +149,7 @@ class Archive:
         *,
         where: str | None = None,
         limit: int | None = None,
+        depth: int | None = None,
         threshold: float = 0.0,
         beta: float = BETA,
         normalisation: str | None = None,
@@ -129,24 +159,38 @@ class Archive:
 
         on_error is told of a request that cannot be searched for, which then has no hits; without it, it is raised.
         """
-        recording_ids = self.reader.where(where) if where is not None else None
-        for batch in _batches(requests):
-            started = time.perf_counter()
-            terms = [(request.text, request.examples) for request in batch]
-            enrolled = enrol_all(terms, self.encoder, self.pronouncer, longest=self._longest)
-            queries = []
-            for request, query in zip(batch, enrolled, strict=True):
-                if isinstance(query, Query):
-                    queries.append(query)
-                elif on_error is None:
-                    raise query
-                else:
-                    on_error(request, query)
-            found = iter(self._hits(queries, recording_ids, limit, threshold, beta, normalisation))
-            seconds = (time.perf_counter() - started) / len(batch)
-            for request, query in zip(batch, enrolled, strict=True):
-                hits = next(found) if isinstance(query, Query) else ()
-                yield TermHits(request.kwid, request.text, hits, seconds)
+        depth = depth or depth_for(self.reader.total_seconds, limit)
+        find = partial(
+            self._found,
+            recording_ids=self.reader.where(where) if where is not None else None,
+            limit=limit,
+            depth=depth,
+            threshold=threshold,
+            beta=beta,
+            normalisation=normalisation,
+        )
+        for results in shared_out(find, _batches(requests, min(BATCH, max(1, PLACES_IN_BATCH // depth)))):
+            for request, found, error in results:
+                if error is not None:
+                    if on_error is None:
+                        raise error
+                    on_error(request, error)
+                yield found
+
+    def _found(
+        self, requests: Sequence[Request], **wanted: Any
+    ) -> list[tuple[Request, TermHits, StdSearchError | None]]:
+        """The hits of each request, all of one kind, or none and why; wanted: the further arguments of `_hits`."""
+        started = time.perf_counter()
+        terms = [(request.text, request.examples) for request in requests]
+        enrolled = enrol_all(terms, self.encoder, self.pronouncer, longest=self._longest)
+        hits = iter(self._hits([query for query in enrolled if isinstance(query, Query)], **wanted))
+        found = [(next(hits), None) if isinstance(query, Query) else ((), query) for query in enrolled]
+        seconds = (time.perf_counter() - started) / len(requests)
+        return [
+            (request, TermHits(request.kwid, request.text, own, seconds), error)
+            for request, (own, error) in zip(requests, found, strict=True)
+        ]
 
     def prepare(self, request: Request) -> Query:
         """The request with its pronunciations and examples embedded."""
@@ -157,10 +201,11 @@ class Archive:
         return float(self.reader.settings["slicing"]["longest"])
 
     def candidates(
-        self, *queries: Query, recording_ids: np.ndarray | None = None
+        self, *queries: Query, recording_ids: np.ndarray | None = None, depth: int | None = None
     ) -> tuple[Candidates, dict[str, np.ndarray]]:
         """Both passes for queries of one mode: places with exact borders, and their features for `calibrate`."""
-        k = min(SEGMENTS, self.reader.n_segments)
+        depth = depth or depth_for(self.reader.total_seconds)
+        k = min(SEGMENTS_A_PLACE * depth, self.reader.n_segments)
         if k == 0 or not queries or (recording_ids is not None and not len(recording_ids)):
             return _NOWHERE, {}
         vectors = [query.vectors for query in queries]
@@ -172,7 +217,7 @@ class Archive:
         at = self.reader.segments(ids[found])
         places = Candidates(at.recording_id, at.channel, at.tbeg, at.tbeg + at.dur, scores[found], term)
         kept = _apart(places, places.score)
-        kept = kept[_place_in_group(term[kept]) < CANDIDATES]
+        kept = kept[_place_in_group(term[kept]) < depth]
         places, features = rescore(queries, places.take(kept), self.reader, self.encoder, self.verifier)
         duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
         return places.within(duration), features
@@ -180,14 +225,16 @@ class Archive:
     def _hits(
         self,
         queries: Sequence[Query],
+        *,
         recording_ids: np.ndarray | None,
         limit: int | None,
+        depth: int,
         threshold: float,
         beta: float,
         normalisation: str | None,
     ) -> list[tuple[Hit, ...]]:
         """The hits of each query, all of one mode."""
-        places, features = self.candidates(*queries, recording_ids=recording_ids)
+        places, features = self.candidates(*queries, recording_ids=recording_ids, depth=depth)
         if not len(places):
             return [()] * len(queries)
         calibration = self.calibrations.get(queries[0].mode, self.uncalibrated)
@@ -244,10 +291,10 @@ def decided(
     return [tuple(own) for own in hits]
 
 
-def _batches(requests: Iterable[Request]) -> Iterator[list[Request]]:
-    """The requests in turn, at most BATCH together, and those of one kind: with text or not, with examples or not."""
+def _batches(requests: Iterable[Request], n: int) -> Iterator[list[Request]]:
+    """The requests in turn, at most n together, and those of one kind: with text or not, with examples or not."""
     for _, alike in groupby(requests, lambda request: (not request.text.strip(), not request.examples)):
-        while batch := list(islice(alike, BATCH)):
+        while batch := list(islice(alike, n)):
             yield batch
 
 

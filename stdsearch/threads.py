@@ -1,6 +1,15 @@
 """How many cores this process may use, set for torch, faiss and numba in one place."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def available_cores() -> int:
@@ -22,3 +31,37 @@ def set_threads(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     faiss.omp_set_num_threads(n_threads)
     numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """What work makes of each item, in their order, by as many threads as `set_threads` gave, which take a core each.
+
+    For items that are too small to be worth sharing: threads that wait for each other take longer than one alone.
+    """
+    rest = iter(items)
+    first = list(islice(rest, 2))
+    with _one_each() as n_threads:
+        if n_threads == 1 or len(first) < 2:
+            yield from map(work, chain(first, rest))
+            return
+        with ThreadPoolExecutor(n_threads, initializer=set_threads, initargs=(1,)) as pool:
+            waiting: deque[Future[_Result]] = deque()
+            for item in chain(first, rest):
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+@contextmanager
+def _one_each() -> Iterator[int]:
+    """Inside, torch, faiss and numba take one thread each; gives how many they had, and gives these back."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    set_threads(1)
+    try:
+        yield n_threads
+    finally:
+        set_threads(n_threads)

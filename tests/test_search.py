@@ -7,7 +7,7 @@ from stdsearch.audio import read, write_wav
 from stdsearch.encoder import Frames, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
-from stdsearch.search import BATCH, CANDIDATES, SEGMENTS, Archive, Request
+from stdsearch.search import BATCH, SEGMENTS_A_PLACE, Archive, Request, depth_for
 from stdsearch.types import Hit, Spoken
 
 TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
@@ -112,11 +112,31 @@ def test_limit_and_threshold_leave_out_the_worst(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
+def test_no_more_places_are_heard_than_depth_says(archive: Archive, text: str) -> None:
+    """Those of the best segments, before it is known how well they fit."""
+    query = archive.prepare(Request("KW-1", text))
+    every, _ = archive.candidates(query)
+    for depth in (1, 5):
+        places, features = archive.candidates(query, depth=depth)
+        assert len(places) == len(features["first"]) == depth
+        assert sorted(places.score) == sorted(every.score)[-depth:]
+        assert len(archive.search(text, depth=depth).hits) <= depth
+
+
+def test_depth_grows_with_the_archive_and_with_what_is_wanted() -> None:
+    hours = np.array([0.1, 5, 10, 50, 100, 1000]) * 3600
+    assert [depth_for(seconds) for seconds in hours] == [150, 150, 300, 1500, 3000, 3000]
+    assert [depth_for(seconds, limit=20) for seconds in hours] == [60, 60, 60, 71, 100, 316]
+    assert [depth_for(seconds, limit=500) for seconds in hours] == [150, 150, 300, 1500, 1500, 1500]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_where_gives_what_filtering_afterwards_would(archive: Archive, text: str) -> None:
     """All segments are looked at, and few enough places are left for none to be cut off."""
-    assert archive.reader.n_segments <= SEGMENTS
+    depth = depth_for(archive.reader.total_seconds)
+    assert archive.reader.n_segments <= SEGMENTS_A_PLACE * depth
     everywhere = archive.search(text).hits
-    assert len(everywhere) < CANDIDATES
+    assert len(everywhere) < depth
     some = archive.search(text, where="year between 1960 and 1980 and channels = 1").hits
     assert {hit.recording for hit in some} <= {"odd.wav", "short.wav"}
     expected = [hit for hit in everywhere if hit.recording in ("odd.wav", "short.wav")]

@@ -8,7 +8,7 @@ from stdsearch.vector_settings import EXACT_BELOW, KINDS, TRAINED_FROM, VectorCh
     [
         (0, VectorSettings("exact")),
         (EXACT_BELOW - 1, VectorSettings("exact")),
-        (EXACT_BELOW, VectorSettings("ivf-pq", 512)),
+        (EXACT_BELOW, VectorSettings("ivf-pq", 256)),
         (337_000_000, VectorSettings("ivf-pq", 16384)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -123,11 +124,12 @@ class ArchiveReader:
         """Where segments (n,) lie."""
         spans = self._spans[ids]
         tbeg, dur, channel = spans["tbeg"], spans["dur"], spans["channel"]
-        known = np.isin(spans["recording_id"], self._recording_ids)
+        recording = spans["recording_id"]
+        known = (recording >= 0) & self._is_recording[np.minimum(recording, len(self._is_recording) - 1)]
         inside = (tbeg >= 0) & (tbeg < LONGEST_RECORDING) & (dur > 0) & (dur < LONGEST_SLICE + 1)  # which nan is not
         if not (known & (channel >= 1) & inside).all():
             raise damaged(self.path / self.manifest.part("spans").name, "it has segments that no recording has")
-        return SegmentTable(spans["recording_id"], channel, tbeg, dur)
+        return SegmentTable(recording, channel, tbeg, dur)
 
     def nearest(
         self, queries: np.ndarray, k: int, *, recording_ids: np.ndarray | None = None
@@ -147,23 +149,25 @@ class ArchiveReader:
 
     def _ranked(self, queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cosines (q, k) of queries with segments (q, k), -1 for none, descending, and the segments in this order."""
+        found = ids >= 0
         cosines = np.full(ids.shape, -np.inf, np.float32)
-        for query, own, cosine in zip(queries, ids, cosines, strict=True):
-            cosine[own >= 0] = self.embeddings(own[own >= 0]) @ query
+        query, _ = np.nonzero(found)
+        cosines[found] = np.einsum("nd,nd->n", self.embeddings(ids[found]), queries[query])
         order = np.argsort(-cosines, axis=1, kind="stable")
         return np.take_along_axis(cosines, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of segments, from the Parquet files, memory-mapped."""
-        ids = np.asarray(ids, np.int64)
-        embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float32)
+        order = np.argsort(ids, kind="stable")
+        ids = np.asarray(ids, np.int64)[order]
         firsts, shards = self._first_segments
         shard_of = np.maximum(np.searchsorted(firsts, ids, side="right") - 1, 0)
-        order = np.argsort(shard_of, kind="stable")
-        for here in np.split(order, np.flatnonzero(np.diff(shard_of[order])) + 1) if len(ids) else ():
-            file = self.segments_file(shards[shard_of[here[0]]])
-            embeddings[here] = file.embeddings_at(ids[here] - file.first_id)
-        return embeddings
+        bounds = [0, *(np.flatnonzero(np.diff(shard_of)) + 1).tolist(), len(ids)]
+        embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float16)
+        for begin, end in pairwise(bounds) if len(ids) else ():
+            file = self.segments_file(shards[shard_of[begin]])
+            embeddings[order[begin:end]] = file.embeddings_at(ids[begin:end] - file.first_id)
+        return embeddings.astype(np.float32)
 
     def stretches(
         self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
@@ -222,8 +226,11 @@ class ArchiveReader:
         return open_spans(self.path / self.manifest.part("spans").name, self.manifest.next_ids.segment)
 
     @cached_property
-    def _recording_ids(self) -> np.ndarray:
-        return np.fromiter(self.recordings, np.int64)
+    def _is_recording(self) -> np.ndarray:
+        """By id, up to one that none has, whether there is such a recording."""
+        mask = np.zeros(max(self.recordings, default=-1) + 2, bool)
+        mask[list(self.recordings)] = True
+        return mask
 
     @cached_property
     def _vectors(self) -> VectorIndex:

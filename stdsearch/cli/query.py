@@ -39,6 +39,11 @@ _file = click.Path(path_type=Path)
 @click.option("--verifier", type=_file, metavar="FILE", help="The same by another verifier.")
 @click.option("--where", metavar="SQL", help='Search only in recordings for which this holds, as in "year < 1970".')
 @click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
+@click.option(
+    "--depth", type=click.IntRange(min=1), metavar="N",
+    help="Places of each term that are heard closely: more take longer and find more of a frequent term [default: "
+    "30 for each hour, from 150 to 3000; fewer where --limit wants few hits].",
+)  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Leave out hits that score less.")
 @click.option(
     "--cost", type=click.FloatRange(min=0), metavar="BETA",
@@ -64,6 +69,7 @@ def query(
     verifier: Path | None,
     where: str | None,
     limit: int | None,
+    depth: int | None,
     threshold: float,
     cost: float | None,
     normalisation: str | None,
@@ -115,6 +121,7 @@ def query(
             requests,
             where=where,
             limit=limit,
+            depth=depth,
             threshold=threshold,
             beta=BETA if cost is None else cost,
             normalisation=normalisation,

@@ -1,0 +1,63 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import faiss
+import numba
+import pytest
+import torch
+
+from stdsearch.threads import set_threads, shared_out
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    set_threads(before)
+
+
+def threads_taken() -> tuple[int, int, int]:
+    return torch.get_num_threads(), faiss.omp_get_max_threads(), numba.get_num_threads()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("n_items", [0, 1, 7])
+def test_results_come_in_the_order_of_the_items_and_each_takes_one_thread(n_threads: int, n_items: int) -> None:
+    def work(item: int) -> tuple[int, tuple[int, int, int]]:
+        time.sleep(0.01 * (item % 2 == 0))  # every other one takes longer
+        return item, threads_taken()
+
+    set_threads(n_threads)
+    before = threads_taken()
+    assert list(shared_out(work, iter(range(n_items)))) == [(item, (1, 1, 1)) for item in range(n_items)]
+    assert threads_taken() == before
+
+
+def test_two_items_are_worked_on_at_a_time_and_few_are_taken_ahead() -> None:
+    both, taken = threading.Barrier(2, timeout=10), []
+
+    def items() -> Iterator[int]:
+        for item in range(10):
+            taken.append(item)
+            yield item
+
+    set_threads(2)
+    results = shared_out(lambda item: both.wait() >= 0, items())  # fails unless another one waits too
+    assert next(results)
+    assert len(taken) <= 4
+    assert all(results)
+
+
+def test_what_goes_wrong_is_raised_and_threads_are_given_back() -> None:
+    def fail(item: int) -> int:
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    set_threads(2)
+    before, results = threads_taken(), shared_out(fail, range(9))
+    assert [next(results), next(results), next(results)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+    assert threads_taken() == before
