@@ -8,7 +8,8 @@ frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists
 them. The index is of the kind that its size gives, and tuned as indexing does.
 
 In each archive, in a fresh process: the terms of the task, or --terms of them, one after the other, after as many
-others that warm it up, 20 hits shown; then a KWList of --kwlist terms, all hits. Pronunciation included. Milliseconds
+others that warm it up, 20 hits shown; then a KWList of --kwlist terms, all hits, and the same, 20 hits a term. The
+depth is what search takes for either. Pronunciation included. Milliseconds
 on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a whole process in the smallest
 archive, beside a process that only imports torch. Writes benchmarks/results/latency.json and draws latency.png.
 """
@@ -39,7 +40,7 @@ from stdsearch.archive.frames import FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SPAN, SegmentTable, SegmentWriter, open_spans
-from stdsearch.search import Archive, Request
+from stdsearch.search import Archive, Request, depth_for
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import RECALL, VectorSettings
 from stdsearch.vectors import FaissIndex
@@ -88,6 +89,7 @@ def draw(sizes: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure((6, 4), layout="constrained")
     axes = figure.subplots()
     curves = {"ms_p50": "a query, median", "ms_p95": "95th percentile", "kwlist_ms_a_term": "a term of a KWList"}
+    curves |= {"kwlist_shown_ms_a_term": "the same, 20 hits a term"}
     for name, label in curves.items():
         axes.loglog([size["hours"] for size in sizes], [size[name] for size in sizes], marker="o", label=label)
     axes.set(xlabel="hours of recordings", ylabel="milliseconds")
@@ -200,6 +202,7 @@ def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) ->
     wall, cpu = np.array(one_by_one).T
     listed = [requests[i % len(requests)] for i in range(n_listed)]
     list_wall, list_cpu = clocked(lambda: list(archive.search_all(listed)))
+    shown_wall, shown_cpu = clocked(lambda: list(archive.search_all(listed, limit=SHOWN)))
     vectors = np.concatenate([archive.prepare(request).vectors[:1] for request in asked])
     nearest = [clocked(lambda vector=vector: archive.reader.nearest(vector[None], 3000)) for vector in vectors]  # type: ignore[misc]
     return {
@@ -215,6 +218,10 @@ def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) ->
         "kwlist_terms": len(listed),
         "kwlist_ms_a_term": round(list_wall / len(listed), 2),
         "kwlist_cpu_ms_a_term": round(list_cpu / len(listed), 2),
+        "kwlist_shown_ms_a_term": round(shown_wall / len(listed), 2),
+        "kwlist_shown_cpu_ms_a_term": round(shown_cpu / len(listed), 2),
+        "depth": depth_for(reader.total_seconds),
+        "depth_shown": depth_for(reader.total_seconds, SHOWN),
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
 
