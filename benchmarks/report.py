@@ -535,7 +535,8 @@ SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop a
 what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as
 all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34."""
 LATENCY = """Typed terms of dev, one at a time, archive warm, pronunciation included, the best 20 hits shown; lists of
-them with all hits, and with 20 a term; places: those rescored. The first archive holds all of the speech; larger ones are copies, moved as neighbours differ."""
+them with all hits, and with 20 a term; places: those rescored. The first archive holds all of the speech; larger ones
+are copies, moved as neighbours differ."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
 kbit/s to begin with. The noise recordings were also mixed in in training, the babble, of training speakers, was not;

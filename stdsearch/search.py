@@ -39,8 +39,8 @@ PLACES_IN_BATCH = BATCH * FEWEST_PLACES  # whose frames are in memory at a time
 def depth_for(seconds: float, limit: int | None = None) -> int:
     """How many places of a term are rescored in an archive of so many seconds.
 
-    All hits: PLACES_AN_HOUR, which on dev cost no MTWV and .005 of MAP, from FEWEST_PLACES to MOST_PLACES. The best few,
-    of which there may be `limit`, are sought less far down, which in a large archive may miss a rare term.
+    All hits: PLACES_AN_HOUR, which on dev cost no MTWV and .005 of MAP, from FEWEST_PLACES to MOST_PLACES. The best
+    few, of which there may be `limit`, are sought less far down, which in a large archive may miss a rare term.
 
     >>> depth_for(600.0), depth_for(36e4), depth_for(36e4, limit=20)
     (150, 3000, 100)
