@@ -432,6 +432,7 @@ def indexed(
         (recorded(recording_id=1), "recordings", "two recordings of one id"),
         (recorded(recording_id=2**31 - 1), "recordings", "ids beyond 3"),
         (spanned(recording_id=99), "segments", "segments that no recording has"),
+        (spanned(recording_id=-(2**31)), "segments", "segments that no recording has"),
         (spanned(channel=-1), "segments", "segments that no recording has"),
         (spanned(tbeg=float("nan")), "segments", "segments that no recording has"),
         (spanned(dur=float("inf")), "segments", "segments that no recording has"),

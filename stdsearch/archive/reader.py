@@ -125,7 +125,7 @@ class ArchiveReader:
         spans = self._spans[ids]
         tbeg, dur, channel = spans["tbeg"], spans["dur"], spans["channel"]
         recording = spans["recording_id"]
-        known = (recording >= 0) & self._is_recording[np.minimum(recording, len(self._is_recording) - 1)]
+        known = self._is_recording[np.clip(recording, -1, len(self._is_recording) - 1)]
         inside = (tbeg >= 0) & (tbeg < LONGEST_RECORDING) & (dur > 0) & (dur < LONGEST_SLICE + 1)  # which nan is not
         if not (known & (channel >= 1) & inside).all():
             raise damaged(self.path / self.manifest.part("spans").name, "it has segments that no recording has")
@@ -227,7 +227,7 @@ class ArchiveReader:
 
     @cached_property
     def _is_recording(self) -> np.ndarray:
-        """By id, up to one that none has, whether there is such a recording."""
+        """By id, whether there is such a recording; False for the id beyond the last, and so for -1."""
         mask = np.zeros(max(self.recordings, default=-1) + 2, bool)
         mask[list(self.recordings)] = True
         return mask
