@@ -39,7 +39,7 @@ from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
-from stdsearch.archive.segments import SPAN, SegmentTable, SegmentWriter, open_spans
+from stdsearch.archive.segments import SPAN, SegmentTable, SegmentWriter, open_spans, to_codes
 from stdsearch.search import Archive, Request, depth_for
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import RECALL, VectorSettings
@@ -145,7 +145,7 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
                 for ids, embeddings in segments.embeddings():
                     part = spans[ids - segments.first_id]
                     table = SegmentTable(part["recording_id"], part["channel"], part["tbeg"], part["dur"])
-                    to.write(table, moved(embeddings, copy) if copy else embeddings)
+                    to.write(table, to_codes(moved(embeddings, copy) if copy else embeddings))
 
     settings = VectorSettings.for_size(copies * archive.n_segments)
     every = max(1, copies * archive.n_segments // max(1, settings.training_vectors))

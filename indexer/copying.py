@@ -128,8 +128,8 @@ def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: Archi
             for place in here:
                 number = place.after.recording_id
                 reader = place.archive.segments_file(place.before.shard)
-                for table, embeddings in _segments(reader, spans(reader), place.before):
-                    segments.write(replace(table, recording_id=np.full(len(table), number)), embeddings)
+                for table, codes in _segments(reader, spans(reader), place.before):
+                    segments.write(replace(table, recording_id=np.full(len(table), number)), codes)
                 blocks = place.archive.frames_file(place.before.shard).blocks(place.before.recording_id)
                 for channel, first_frame, block in blocks:
                     frames.write(number, channel, first_frame, block)
@@ -147,13 +147,13 @@ def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: Archi
 def _segments(
     reader: SegmentReader, spans: np.ndarray, recording: Recording
 ) -> Iterator[tuple[SegmentTable, np.ndarray]]:
-    """A recording's segments and their embeddings, up to ROW_GROUP at a time."""
+    """A recording's segments and the codes of their embeddings, up to ROW_GROUP at a time."""
     first = recording.first_segment - reader.first_id
     for at in range(first, first + recording.n_segments, ROW_GROUP):
         rows = np.arange(at, min(at + ROW_GROUP, first + recording.n_segments))
         some = spans[rows]
         table = SegmentTable(some["recording_id"], some["channel"], some["tbeg"], some["dur"])
-        yield table, reader.embeddings_at(rows)
+        yield table, reader.codes_at(rows)
 
 
 def _check_alike(one: ArchiveReader, other: ArchiveReader) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from stdsearch.activity import speech_spans
 from stdsearch.archive.frames import QuantisedFrames, quantise
+from stdsearch.archive.segments import to_codes
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.encoder import Encoder, Frames
 from stdsearch.slicing import SlicingSettings, slice_stretch
@@ -38,11 +39,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ChannelBlock:
-    """What one channel of a window gives: slices (n, 2) in frames, their embeddings (n, dim), and the core's frames."""
+    """What one channel of a window gives: slices (n, 2) in frames, their embeddings as codes, and the core's frames."""
 
     channel: int
     slices: np.ndarray
-    embeddings: np.ndarray
+    codes: np.ndarray
     first_frame: int
     frames: QuantisedFrames
 
@@ -93,9 +94,9 @@ def _embed_channel(
 
 
 def _embed(encoder: Encoder, frames: Frames, slices: np.ndarray) -> np.ndarray:
-    """Embeddings (n, dim) float16 of slices in frames."""
-    embeddings = np.empty((len(slices), encoder.settings.dim), np.float16)
+    """The embeddings of slices in frames, as codes (n, dim)."""
+    codes = np.empty((len(slices), encoder.settings.dim), np.int8)
     for at in range(0, len(slices), SPANS_AT_ONCE):
         some = slices[at : at + SPANS_AT_ONCE] * frames.frame_seconds
-        embeddings[at : at + SPANS_AT_ONCE] = encoder.embed_spans(frames, some[:, 0], some[:, 1])
-    return embeddings
+        codes[at : at + SPANS_AT_ONCE] = to_codes(encoder.embed_spans(frames, some[:, 0], some[:, 1]))
+    return codes

@@ -163,7 +163,7 @@ class ShardBuilder:
             ):
                 recording_id = self.next_ids.recording + len(recordings)
                 for block in blocks:
-                    segments.write(_table(recording_id, block, shape.frame_seconds), block.embeddings)
+                    segments.write(_table(recording_id, block, shape.frame_seconds), block.codes)
                     frames.write(recording_id, block.channel, block.first_frame, block.frames)
                 if task.window.is_final:
                     recordings.append(_recording(task, recording_id, stem, first_segment, segments.next_id))

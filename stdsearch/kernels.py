@@ -1,10 +1,51 @@
 """Inner loops that numpy cannot express without their square in memory, compiled by numba.
 
-Each has a definition in plain Python or torch, which tests hold it to.
+Each has a definition in plain Python or torch, which tests hold it to. Some read memory maps by address: a query wants
+a few rows of each of hundreds of files. Who calls them answers for the addresses, and for keeping the maps.
 """
+
+from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+
+def _pointer_to(kind: types.Type) -> Any:
+    """For kernels: from an address, int64, to a pointer to values of a type, which `numba.carray` makes an array."""
+
+    @intrinsic  # type: ignore[misc]
+    def pointer(_: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.int64), generate
+
+    return pointer
+
+
+NOT_THERE, NOT_SOUND = -1, -2  # frames
+_int8_at, _uint8_at, _float32_at = _pointer_to(types.int8), _pointer_to(types.uint8), _pointer_to(types.float32)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def cosines_at(addresses: np.ndarray, queries: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Cosines (n,) float32 of queries (q, d) float32, L2-normalised, with rows of d codes int8 at addresses (n,) int64.
+
+    query: (n,) which query each row is compared with. Equals `archive.segments.from_codes(rows) @ queries[query]`, row
+    by row.
+    """
+    d = queries.shape[1]
+    cosines = np.empty(len(addresses), np.float32)
+    for i in range(len(addresses)):
+        row, other = numba.carray(_int8_at(addresses[i]), d), queries[query[i]]
+        product, square = np.float32(0), np.int32(0)
+        for j in range(d):
+            product += np.float32(row[j]) * other[j]
+            square += np.int32(row[j]) * np.int32(row[j])
+        cosines[i] = product / np.sqrt(np.float32(square if square else 1))
+    return cosines
 
 
 def merge_overlaps(
@@ -73,18 +114,53 @@ def _apart(tbeg: np.ndarray, tend: np.ndarray, bounds: np.ndarray) -> np.ndarray
     return keep
 
 
-@numba.njit(cache=True, parallel=True)
-def dequantise(codes: np.ndarray, low: np.ndarray, step: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Values low + step * codes (n, d) float32 of codes (n, d) uint8; piece i, from offsets[i] on, has low[i], step[i].
+@numba.njit(cache=True, nogil=True)
+def frames_at(
+    blocks: np.ndarray,
+    begin: np.ndarray,
+    end: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    width: int,
+    largest: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames [first[i], last[i]) of n recording channels, end to end, from the blocks [begin[i], end[i]) of each.
 
-    codes: (n, d); low, step: (m, d); offsets: (m + 1,). Equals `archive.frames.QuantisedFrames.values` of each piece.
+    blocks: (m,) of dtype `archive.frames.BLOCK`, by their first frame; begin, end, first, last: (n,). Returns the
+    values (F, width) float32, the offsets (n + 1,) of each stretch among them, and the number (n,) of its first frame,
+    NOT_THERE where there is none, NOT_SOUND where a block could have a value of `largest` or more. Equals
+    `archive.frames.QuantisedFrames.values` of each block, cut.
     """
-    values = np.empty(codes.shape, np.float32)
-    for i in numba.prange(len(offsets) - 1):
-        for t in range(offsets[i], offsets[i + 1]):
-            for j in range(codes.shape[1]):
-                values[t, j] = np.float32(codes[t, j]) * step[i, j] + low[i, j]
-    return values
+    n = len(begin)
+    offsets, start = np.zeros(n + 1, np.int64), np.full(n, NOT_THERE, np.int64)
+    for i in range(n):
+        n_frames = 0
+        for block in blocks[begin[i] : end[i]]:
+            here = max(first[i], block.first_frame)
+            n_here = min(last[i], block.first_frame + block.n_frames) - here
+            if n_here > 0:
+                n_frames += n_here
+                if start[i] < 0:
+                    start[i] = here
+        offsets[i + 1] = offsets[i] + n_frames
+    values = np.empty((offsets[n], width), np.float32)
+    at = 0
+    for i in range(n):
+        for block in blocks[begin[i] : end[i]]:
+            here = max(first[i], block.first_frame)
+            n_here = min(last[i], block.first_frame + block.n_frames) - here
+            if n_here > 0:
+                low = numba.carray(_float32_at(block.low), width)
+                step = numba.carray(_float32_at(block.step), width)
+                for j in range(width):
+                    if not abs(low[j]) + 255 * abs(step[j]) < largest:  # nor nan
+                        start[i] = NOT_SOUND
+                codes = numba.carray(_uint8_at(block.codes + (here - block.first_frame) * width), (n_here, width))
+                for t in range(n_here):
+                    for j in range(width):
+                        values[at, j] = np.float32(codes[t, j]) * step[j] + low[j]
+                    at += 1
+    return values, offsets, start
 
 
 def pool_spans(

@@ -16,6 +16,7 @@ from indexer.build import build_archive
 from indexer.sources import find_sources
 from stdsearch.archive import open_archive
 from stdsearch.audio import SAMPLE_RATE, write_wav
+from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
 from stdsearch.cli.query import query
 from stdsearch.encoder import SpanEncoder
 from stdsearch.errors import StdSearchError
@@ -94,7 +95,12 @@ def test_a_kwslist_holds_all_hits_by_base_name(run: Run, tmp_path: Path) -> None
     assert {hit.recording for hit in terms[0].hits} == {"long", "odd", "short", "two"}
 
 
-def test_examples_give_the_terms_of_a_kwlist_their_sound(run: Run, tmp_path: Path) -> None:
+def test_examples_give_the_terms_of_a_kwlist_their_sound(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a calibration that goes by what is heard, where there is a text too: without one, only the text counts."""
+    by_sound = Calibration(Logistic(("dtw",), (0.5,), (0.1,), (1.0,), -2.0), AS_THEY_ARE)
+    monkeypatch.setattr("stdsearch.search.carried_by", lambda _: {"both": by_sound})
     (tmp_path / "kwlist.xml").write_text(KWLIST.format(second="star"))
     (tmp_path / "examples.tsv").write_text(
         "kwid\taudio\ttbeg\tdur\tterm\nKW-2\taudio/odd.wav\t0.4\t0.32\tstar\nKW-2\taudio/odd.wav\t0.4\t0.36\tstar\n"

@@ -64,8 +64,7 @@ COLUMNS = pa.schema(
         ("mtime_ns", pa.int64()),
     ]
 )
-OPTIONAL = "mtime_ns"  # which catalogs have that were made since there is --checksum
-
+OPTIONAL = "mtime_ns"  # a recording may lack it
 
 SLACK = 1e-3  # seconds: what sums of durations may differ by
 _ODD = rf"^$|(^|/)\.\.(/|$)|{CONTROLS}"
@@ -96,19 +95,13 @@ class Catalog:
                 if n_rows != counts.recordings or n_rows > path.stat().st_size:
                     raise ValueError(f"it has {n_rows} recordings, not {counts.recordings}")
                 schema = file.schema_arrow
-                has_all = OPTIONAL in schema.names
-                own = COLUMNS if has_all else pa.schema([field for field in COLUMNS if field.name != OPTIONAL])
-                if not own.equals(pa.schema(list(schema)[: len(own)])):
+                if not COLUMNS.equals(pa.schema(list(schema)[: len(COLUMNS)])):
                     raise ValueError("its columns are not a catalog's")
                 if len({name.lower() for name in schema.names}) < len(schema.names) or _looks_odd(
                     pa.array(schema.names)
                 ):
                     raise ValueError("its columns have names that cannot be")
-                table = file.read()
-                at = COLUMNS.get_field_index(OPTIONAL)
-                self._table = (
-                    table if has_all else table.add_column(at, COLUMNS.field(at), pa.nulls(n_rows, pa.int64()))
-                )
+                self._table = file.read()
             self._table.validate(full=True)
             if complaint := _complaint(self._table, counts, next_ids):
                 raise ValueError(complaint)

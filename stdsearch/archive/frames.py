@@ -8,7 +8,7 @@ frames (n_frames, width) as 8-bit codes with one `low` and one `step` (float32) 
 so a value is off by at most step / 2. It is memory-mapped: reading a region touches the pages that hold it, no others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,6 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
-from stdsearch import kernels
 from stdsearch.archive.parts import damaged
 
 BATCH_BYTES = 4 << 20  # codes held before a record batch is written
@@ -24,6 +23,19 @@ BATCH_BYTES = 4 << 20  # codes held before a record batch is written
 LARGEST = 1e6  # of a frame's values: log-mel, normalised vectors and attention logits stay far below
 
 _LEVELS = 255
+
+# a block where it lies in memory: the addresses of its codes, lows and steps
+BLOCK = np.dtype(
+    [
+        ("recording_id", np.int32),
+        ("channel", np.int16),
+        ("first_frame", np.int64),
+        ("n_frames", np.int64),
+        ("codes", np.int64),
+        ("low", np.int64),
+        ("step", np.int64),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +49,6 @@ class QuantisedFrames:
     def values(self) -> np.ndarray:
         """(n, width) float32."""
         return self.codes * self.step + self.low
-
-    def between(self, first: int, last: int) -> "QuantisedFrames":
-        """Frames [first, last) alone."""
-        return QuantisedFrames(self.codes[first:last], self.low, self.step)
-
-
-def dequantise(pieces: Sequence[QuantisedFrames], width: int) -> np.ndarray:
-    """The values of pieces (n_i, width) end to end, (Σ n_i, width) float32; equals their `values`, one by one."""
-    if not pieces:
-        return np.empty((0, width), np.float32)
-    offsets = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
-    codes, low, step = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("codes", "low", "step"))
-    return kernels.dequantise(codes, low.reshape(-1, width), step.reshape(-1, width), offsets)
 
 
 def quantise(hidden: np.ndarray) -> QuantisedFrames:
@@ -107,63 +106,64 @@ class FrameWriter:
 
 
 class FrameReader:
-    """Reads pieces of one shard's frames through a memory map; raises StdSearchError if the file is not one."""
+    """Reads one shard's frames through a memory map; raises StdSearchError if the file is not one.
+
+    table (n,) of dtype BLOCK tells where the blocks lie, in the order of the file, while this reader lives.
+    """
 
     def __init__(self, path: Path, width: int) -> None:
         self.path = path
         self._width = width
-        self._rows: dict[tuple[int, int], list[tuple[int, int, pa.RecordBatch, int]]] = {}
-        self._blocks: dict[tuple[int, int], list[tuple[int, QuantisedFrames]]] = {}
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
                 if not file.schema.equals(_schema(width)):
                     raise ValueError(f"its columns are not those of frames of {width} values")
-                batches = [file.get_batch(number) for number in range(file.num_record_batches)]
-            for batch in batches:
+                self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
+            for batch in self._batches:
                 batch.validate(full=True)
                 if any(column.null_count for column in batch.columns):
                     raise ValueError("it lacks values")
-                names = ("recording_id", "channel", "first_frame", "n_frames")
-                blocks = zip(*(batch[name].to_pylist() for name in names), strict=True)
-                for row, (recording_id, channel, first, n_frames) in enumerate(blocks):
-                    self._rows.setdefault((recording_id, channel), []).append((first, n_frames, batch, row))
+            tables = [_located(batch, width) for batch in self._batches]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
-
-    def pieces(self, recording_id: int, channel: int, first: int, last: int) -> list[tuple[int, QuantisedFrames]]:
-        """Frames [first, last), clipped to what there is, in the blocks that hold them: the first's number, frames."""
-        return [
-            (max(first, begin), block.between(max(0, first - begin), last - begin))
-            for begin, block in self._blocks_of(recording_id, channel)
-            if begin < last and first < begin + len(block.codes)
-        ]
+        self.table = np.concatenate([np.empty(0, BLOCK), *tables])
 
     def blocks(self, recording_id: int) -> Iterator[tuple[int, int, QuantisedFrames]]:
-        """A recording's blocks as they were written: channel, first frame, frames."""
-        channels = [channel for recording, channel in self._rows if recording == recording_id]
-        blocks = [
-            (first, channel, block) for channel in channels for first, block in self._blocks_of(recording_id, channel)
-        ]
-        for first, channel, block in sorted(blocks, key=lambda block: block[:2]):
-            yield channel, first, block
+        """A recording's blocks by their first frames and channels: channel, first frame, frames."""
+        rows = np.flatnonzero(self.table["recording_id"] == recording_id)
+        firsts = np.cumsum([0, *(len(batch) for batch in self._batches)])
+        for row in rows[np.lexsort((self.table["channel"][rows], self.table["first_frame"][rows]))]:
+            number = int(np.searchsorted(firsts, row, side="right")) - 1
+            block = self._block(self._batches[number], int(row - firsts[number]))
+            yield int(self.table["channel"][row]), int(self.table["first_frame"][row]), block
 
-    def _blocks_of(self, recording_id: int, channel: int) -> list[tuple[int, QuantisedFrames]]:
-        """First frame and frames of every block of a recording channel; looked up in Arrow's columns once."""
-        key = recording_id, channel
-        if key not in self._blocks:
-            self._blocks[key] = [
-                (first, self._block(batch, row, n_frames)) for first, n_frames, batch, row in self._rows.get(key, ())
-            ]
-        return self._blocks[key]
-
-    def _block(self, batch: pa.RecordBatch, row: int, n_frames: int) -> QuantisedFrames:
+    def _block(self, batch: pa.RecordBatch, row: int) -> QuantisedFrames:
         codes = np.frombuffer(batch["codes"][row].as_buffer(), np.uint8)
-        if len(codes) != n_frames * self._width:
-            raise damaged(self.path, f"a block of {n_frames} frames has {len(codes)} codes")
         low, step = (batch[name].values.to_numpy()[row * self._width :][: self._width] for name in ("low", "step"))
         if not (np.abs(low) + _LEVELS * np.abs(step) < LARGEST).all():  # nor nan
             raise damaged(self.path, "a block has frames that no encoder makes")
-        return QuantisedFrames(codes.reshape(n_frames, self._width), low, step)
+        return QuantisedFrames(codes.reshape(-1, self._width), low, step)
+
+
+def _located(batch: pa.RecordBatch, width: int) -> np.ndarray:
+    """The blocks of a batch that is valid; raises ValueError where they contradict it, or lie askew."""
+    table = np.zeros(len(batch), BLOCK)
+    for name in ("recording_id", "channel", "first_frame", "n_frames"):
+        table[name] = batch[name].to_numpy()
+    if not len(batch):
+        return table
+    codes = batch["codes"]
+    offsets = np.frombuffer(codes.buffers()[1], np.int64)[codes.offset :][: len(batch) + 1]
+    if (np.diff(offsets) != table["n_frames"] * width).any():
+        raise ValueError("a block has more or fewer codes than frames")
+    held = codes.buffers()[2]
+    table["codes"] = offsets[:-1] + (held.address if held is not None else 0)
+    for name in ("low", "step"):
+        values = batch[name].values
+        table[name] = values.buffers()[1].address + 4 * (values.offset + np.arange(len(batch)) * width)
+    if (table["low"] % 4).any() or (table["step"] % 4).any():
+        raise ValueError("its numbers do not lie where numbers can")
+    return table
 
 
 def _schema(width: int) -> pa.Schema:

@@ -1,13 +1,12 @@
 """archive.json: which parts belong to an archive, and what made them.
 
-{"format": 2, "generation": 1,
+{"format": 3, "generation": 1,
  "encoder": {"name", "fingerprint", "dim", "frame_width", "frame_seconds"}, "settings": {...},
  "counts": {"recordings", "channels", "segments", "seconds"}, "next_ids": {"recording", "segment", "shard"},
  "parts": {"catalog": [part], "encoder": [part], "spans": [part], "vectors": [part],
            "segments": [part, ...], "frames": [part, ...]}}
 where a part is {"name", "bytes", "sha256"}. segments and frames hold a part for each shard, in the order of their ids.
-Each commit is one generation; counts are of what has not been removed. Format 1, still read, is a first generation: it
-has neither number nor next_ids, for nothing could be removed.
+Each commit is one generation; counts are of what has not been removed.
 """
 
 import fcntl
@@ -24,8 +23,7 @@ from stdsearch.archive.parts import Part, damaged, replace_file
 from stdsearch.errors import StdSearchError, in_a_line
 from stdsearch.slicing import LONGEST_SLICE
 
-FORMAT = 2  # raised when an older stdsearch could no longer read the archive
-OLDEST = 1  # format that is read
+FORMAT = 3  # raised when an older stdsearch could no longer read the archive
 FILE_NAME = "archive.json"
 SINGLE_ROLES = ("catalog", "encoder", "spans", "vectors")
 SHARD_ROLES = ("segments", "frames")
@@ -158,7 +156,7 @@ def parse_manifest(path: Path, text: bytes) -> Manifest:
         raise damaged(path, f"it has more than {LARGEST_BYTES} bytes")
     try:
         return _manifest(json.loads(text))
-    except _NewerFormatError as error:
+    except _OtherFormatError as error:
         raise StdSearchError(f"{path}: {in_a_line(error)}") from error
     except (ValueError, RecursionError) as error:
         raise damaged(path, error) from error
@@ -174,30 +172,26 @@ def _why_no_archive(archive: Path) -> str:
     return f"{archive}: holds no {FILE_NAME}, so it is no archive; name a directory that `stdsearch index` made"
 
 
-class _NewerFormatError(ValueError):
+class _OtherFormatError(ValueError):
     """The archive may be sound, but not for this version."""
 
 
 def _manifest(content: object) -> Manifest:
     top = _typed(content, dict, "the top level")
     number = _typed(top.get("format"), int, "format")
-    if not OLDEST <= number <= FORMAT:
-        raise _NewerFormatError(
-            f"has archive format {number}, this stdsearch reads formats {OLDEST} to {FORMAT}; "
+    if number != FORMAT:
+        raise _OtherFormatError(
+            f"has archive format {number}, this stdsearch reads format {FORMAT}; "
             + ("use a newer stdsearch" if number > FORMAT else "index again")
         )
     encoder = _typed(top.get("encoder"), dict, "encoder")
     counts = _typed(top.get("counts"), dict, "counts")
     parts = _typed(top.get("parts"), dict, "parts")
-    if number == 1:
-        generation, next_ids = 1, {"recording": counts.get("recordings"), "segment": counts.get("segments")}
-        next_ids["shard"] = len(_typed(parts.get("segments"), list, "parts.segments"))
-    else:
-        generation, next_ids = _count(top, "generation"), _typed(top.get("next_ids"), dict, "next_ids")
+    next_ids = _typed(top.get("next_ids"), dict, "next_ids")
     if set(parts) != {*SINGLE_ROLES, *SHARD_ROLES}:
         raise ValueError("parts are not the six that belong to an archive")
     manifest = Manifest(
-        generation=generation,
+        generation=_count(top, "generation"),
         encoder=EncoderFacts(
             name=_plain(encoder.get("name"), "encoder.name"),
             fingerprint=_plain(encoder.get("fingerprint"), "encoder.fingerprint"),

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
+from stdsearch import kernels
 from stdsearch.archive.catalog import Catalog, Recording
-from stdsearch.archive.frames import FrameReader, dequantise
+from stdsearch.archive.frames import BLOCK, LARGEST, FrameReader
 from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
-from stdsearch.archive.segments import SegmentReader, SegmentTable, open_spans
+from stdsearch.archive.segments import SegmentCodes, SegmentReader, SegmentTable, from_codes, open_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
@@ -152,22 +152,14 @@ class ArchiveReader:
         found = ids >= 0
         cosines = np.full(ids.shape, -np.inf, np.float32)
         query, _ = np.nonzero(found)
-        cosines[found] = np.einsum("nd,nd->n", self.embeddings(ids[found]), queries[query])
+        wanted = np.ascontiguousarray(queries, np.float32)
+        cosines[found] = kernels.cosines_at(self._codes.addresses(ids[found]), wanted, query)
         order = np.argsort(-cosines, axis=1, kind="stable")
         return np.take_along_axis(cosines, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
-        """Embeddings (n, dim) float32 of segments, from the Parquet files, memory-mapped."""
-        order = np.argsort(ids, kind="stable")
-        ids = np.asarray(ids, np.int64)[order]
-        firsts, shards = self._first_segments
-        shard_of = np.maximum(np.searchsorted(firsts, ids, side="right") - 1, 0)
-        bounds = [0, *(np.flatnonzero(np.diff(shard_of)) + 1).tolist(), len(ids)]
-        embeddings = np.empty((len(ids), self.manifest.encoder.dim), np.float16)
-        for begin, end in pairwise(bounds) if len(ids) else ():
-            file = self.segments_file(shards[shard_of[begin]])
-            embeddings[order[begin:end]] = file.embeddings_at(ids[begin:end] - file.first_id)
-        return embeddings.astype(np.float32)
+        """Embeddings (n, dim) float32 of segments, L2-normalised, from the Parquet files, memory-mapped."""
+        return from_codes(self._codes.at(np.asarray(ids, np.int64)))
 
     def stretches(
         self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
@@ -179,19 +171,22 @@ class ArchiveReader:
         """
         from stdsearch.encoder import Frames
 
-        seconds, width = self.manifest.encoder.frame_seconds, self.manifest.encoder.frame_width
-        first = np.maximum(np.floor(tbeg / seconds + 1e-6).astype(np.int64), 0)
-        last = np.ceil(tend / seconds - 1e-6).astype(np.int64)
-        spans = zip(*(column.tolist() for column in (recording_id, channel, first, last)), strict=True)
-        found = [self.frames_file(self.recordings[span[0]].shard).pieces(*span) for span in spans]
-        if [] in found:
-            recording, number, at, _ = [column[found.index([])] for column in (recording_id, channel, tbeg, tend)]
-            path = self.frames_file(self.recordings[int(recording)].shard).path
-            raise damaged(path, f"it has no frames of channel {number} of recording {recording} at {at:g} s")
-        offsets = np.cumsum([0, *(sum(len(piece.codes) for _, piece in pieces) for pieces in found)])
-        begin = np.array([pieces[0][0] for pieces in found])
-        hidden = dequantise([piece for pieces in found for _, piece in pieces], width)
-        return Frames(hidden, seconds), offsets, begin * seconds
+        facts = self.manifest.encoder
+        first = np.maximum(np.floor(tbeg / facts.frame_seconds + 1e-6).astype(np.int64), 0)
+        last = np.ceil(tend / facts.frame_seconds - 1e-6).astype(np.int64)
+        blocks, keys = self._blocks
+        key = _channel_key(recording_id, channel)
+        begin, end = np.searchsorted(keys, key), np.searchsorted(keys, key, side="right")
+        hidden, offsets, start = kernels.frames_at(blocks, begin, end, first, last, facts.frame_width, LARGEST)
+        if (start < 0).any():
+            bad = np.flatnonzero(start < 0)[0]
+            path = self.frames_file(self.recordings[int(recording_id[bad])].shard).path
+            if start[bad] == kernels.NOT_SOUND:
+                raise damaged(path, "a block has frames that no encoder makes")
+            raise damaged(
+                path, f"it has no frames of channel {channel[bad]} of recording {recording_id[bad]} at {tbeg[bad]:g} s"
+            )
+        return Frames(hidden, facts.frame_seconds), offsets, start * facts.frame_seconds
 
     def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
         """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
@@ -199,13 +194,17 @@ class ArchiveReader:
         return frames, float(start[0])
 
     @cached_property
-    def _first_segments(self) -> tuple[np.ndarray, list[str]]:
-        """The first id (n,) of each shard that has segments, ascending, and the shards."""
-        having = {
-            shard: [r.first_segment for r in of if r.n_segments] for shard, of in self.recordings_of_shard.items()
-        }
-        firsts = sorted((min(ids), shard) for shard, ids in having.items() if ids)
-        return np.array([first for first, _ in firsts], np.int64), [shard for _, shard in firsts]
+    def _codes(self) -> SegmentCodes:
+        return SegmentCodes(map(self.segments_file, self.recordings_of_shard), self.manifest.encoder.dim)
+
+    @cached_property
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The blocks (n,) of frames of all shards by recording channel and first frame, and the keys (n,) of either."""
+        tables = [self.frames_file(shard).table for shard in self.recordings_of_shard]
+        blocks = np.concatenate([np.empty(0, BLOCK), *tables])
+        keys = _channel_key(blocks["recording_id"], blocks["channel"])
+        order = np.lexsort((blocks["first_frame"], keys))
+        return blocks[order], keys[order]
 
     def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
         """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""
@@ -260,3 +259,8 @@ class ArchiveReader:
             if Path(part.name).stem == shard:
                 return part
         raise damaged(self.path / self.manifest.part("catalog").name, f"it names a shard {shard!r} that is not there")
+
+
+def _channel_key(recording_id: np.ndarray, channel: np.ndarray) -> np.ndarray:
+    """A number (n,) for each recording channel, ascending by both."""
+    return (recording_id.astype(np.int64) << 16) + channel

@@ -1,12 +1,15 @@
 """Segments on disk: slices of a recording channel, each with one embedding.
 
 segments/SHARD.parquet is the truth: segment_id int64, recording_id int32, channel int16, tbeg float64 and dur float32
-in seconds, embedding as `dim` float16 in a fixed-size binary. spans.npy holds the small columns of all shards again,
+in seconds, embedding as `dim` int8 codes in a fixed-size binary. spans.npy holds the small columns of all shards again,
 row = segment_id, so that a look-up is one read from a memory map; it can be made again from the Parquet files.
+
+An embedding has length 1, so its direction is all there is to store: codes are its values, scaled so that the largest
+is 127 and rounded, and the embedding is codes / |codes|. A cosine is off by some 0.001.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +21,8 @@ import pyarrow.parquet as pq
 
 from stdsearch.archive.parts import damaged
 
-ROW_GROUP = 8192  # rows: 2 MB of embeddings of 128 dimensions
+ROW_GROUP = 8192  # rows: 1 MB of embeddings of 128 dimensions
+_LARGEST = 127  # of the codes of an embedding
 PAGE_HEADER = 30  # bytes: the longest header of a page without statistics; two headers have more than 32
 
 _START = 10  # bytes before the text of a .npy header: a mark, the version, and the text's length in two bytes
@@ -37,6 +41,26 @@ class SegmentTable:
 
     def __len__(self) -> int:
         return len(self.recording_id)
+
+
+def to_codes(embeddings: np.ndarray) -> np.ndarray:
+    """Codes (n, dim) int8 of embeddings (n, dim); of `from_codes` these same codes. What is no number has codes of 0.
+
+    >>> to_codes(np.array([[0.6, -0.8], [np.nan, 1.0]]))
+    array([[  95, -127],
+           [   0,    0]], dtype=int8)
+    """
+    values = np.asarray(embeddings, np.float32)
+    largest = np.abs(values).max(axis=1, keepdims=True)
+    sound = np.isfinite(largest) & (largest > 0)
+    return np.rint(_LARGEST * np.where(sound, values, 0) / np.where(sound, largest, 1)).astype(np.int8)
+
+
+def from_codes(codes: np.ndarray) -> np.ndarray:
+    """Embeddings (n, dim) float32, L2-normalised, of codes (n, dim); codes of 0 stay 0."""
+    values = codes.astype(np.float32)
+    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1)
+    return values
 
 
 class SegmentWriter:
@@ -67,8 +91,8 @@ class SegmentWriter:
             self._write(self._n_held)
         self._writer.close()
 
-    def write(self, segments: SegmentTable, embeddings: np.ndarray) -> None:
-        """Append segments with their embeddings (n, dim)."""
+    def write(self, segments: SegmentTable, codes: np.ndarray) -> None:
+        """Append segments with the codes (n, dim) int8 of their embeddings."""
         n = len(segments)
         columns = [
             pa.array(np.arange(self.next_id, self.next_id + n)),
@@ -76,7 +100,7 @@ class SegmentWriter:
             pa.array(segments.channel, pa.int16()),
             pa.array(segments.tbeg, pa.float64()),
             pa.array(np.asarray(segments.dur, np.float32)),
-            _as_binary(embeddings),
+            _as_binary(codes),
         ]
         self._held.append(pa.record_batch(columns, schema=self._schema))
         self.next_id += n
@@ -99,20 +123,21 @@ class SegmentReader:
         self._dim = dim
         try:
             with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
-                self._bytes = source.read_buffer()
-                self._file = pq.ParquetFile(pa.BufferReader(self._bytes))
+                mapped = source.read_buffer()
+                self._file = pq.ParquetFile(pa.BufferReader(mapped))
+            self._bytes = np.frombuffer(mapped, np.uint8)
             schema = self._file.schema_arrow
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
         if not schema.equals(_schema(dim)):
-            raise damaged(path, f"its columns are not those of segments with embeddings of {dim} float16")
+            raise damaged(path, f"its columns are not those of segments with embeddings of {dim} int8")
         facts = self._file.metadata
         self._n_rows = int(facts.num_rows)
         groups = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
         whole, rest = divmod(len(self), ROW_GROUP)
         if any(groups) and groups != [ROW_GROUP] * whole + [rest] * bool(rest):
             raise damaged(path, "its rows are not grouped as those of segments are")
-        if len(self) * 2 * dim > self._bytes.size:  # embeddings are stored as they are
+        if len(self) * dim > len(self._bytes):  # embeddings are stored as they are
             raise damaged(path, f"it is too short for {len(self)} segments")
 
     def __len__(self) -> int:
@@ -138,55 +163,48 @@ class SegmentReader:
     def embeddings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All ids (n,) int64 in order with their embeddings (n, dim) float32, up to ROW_GROUP of them at a time."""
         first = self.first_id
-        for group in range(self._file.num_row_groups):
-            embeddings = self._embeddings(group).astype(np.float32)
-            yield np.arange(first, first + len(embeddings)), embeddings
-            first += len(embeddings)
+        for codes in self.codes:
+            yield np.arange(first, first + len(codes)), from_codes(codes)
+            first += len(codes)
 
-    def embeddings_at(self, rows: np.ndarray) -> np.ndarray:
-        """(n, dim) float16 embeddings of some rows of the shard; raises StdSearchError where it has not so many."""
-        if len(rows) and rows.view(np.uint64).max() >= len(self):  # as which negative ones are large
-            raise damaged(self.path, "it lacks segments that recordings have")
-        if self._are_as_they_lie:  # a few steps: a query reads some rows of each of hundreds of shards
-            return self._window[self._origin_of[rows // ROW_GROUP] + rows * (2 * self._dim)].view(np.float16)
-        taken, groups = np.empty((len(rows), self._dim), np.float16), rows // ROW_GROUP
+    def codes_at(self, rows: np.ndarray) -> np.ndarray:
+        """Codes (n, dim) int8 of some rows of the shard."""
+        taken, groups = np.empty((len(rows), self._dim), np.int8), rows // ROW_GROUP
         for group in np.unique(groups):
             here = groups == group
-            taken[here] = self._embeddings(int(group))[rows[here] % ROW_GROUP]
+            taken[here] = self.codes[group][rows[here] % ROW_GROUP]
         return taken
 
     @cached_property
-    def _are_as_they_lie(self) -> bool:
-        return bool((self._begin_of >= 0).all())
+    def codes(self) -> list[np.ndarray]:
+        """The codes (n, dim) int8 of each row group: where they are one page, as SegmentWriter's, in the memory map."""
+        begins = [self._begin_of(group) for group in range(self._file.num_row_groups)] if len(self) else []
+        return [
+            self._parsed(group) if begin is None else self._lying(group, begin) for group, begin in enumerate(begins)
+        ]
 
-    @cached_property
-    def _window(self) -> np.ndarray:
-        """The bytes of an embedding, were one to begin at each byte of the file."""
-        return np.lib.stride_tricks.sliding_window_view(np.frombuffer(self._bytes, np.uint8), 2 * self._dim)
+    def _begin_of(self, group: int) -> int | None:
+        """Where in the file a row group's codes begin; None unless they are one page."""
+        column = self._file.metadata.row_group(group).column(self._file.schema_arrow.get_field_index("embedding"))
+        n_rows = self._n_rows_of(group)
+        n_bytes, end = n_rows * self._dim, column.data_page_offset + column.total_compressed_size
+        is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
+        is_plain = is_plain and column.num_values == n_rows
+        is_there = 0 < column.data_page_offset <= end - n_bytes and end <= len(self._bytes)
+        if is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER:
+            return int(end - n_bytes)
+        return None
 
-    @cached_property
-    def _origin_of(self) -> np.ndarray:
-        """Where row 0 would begin if the rows before each row group's lay as its own do."""
-        return self._begin_of - np.arange(len(self._begin_of)) * ROW_GROUP * 2 * self._dim
+    def _n_rows_of(self, group: int) -> int:
+        return min(ROW_GROUP, len(self) - group * ROW_GROUP)
 
-    @cached_property
-    def _begin_of(self) -> np.ndarray:
-        """Where in the file each row group's embeddings begin; -1 unless they are one page, as SegmentWriter's."""
-        facts, place = self._file.metadata, self._file.schema_arrow.get_field_index("embedding")
-        begins = np.full(facts.num_row_groups, -1)
-        for group in range(facts.num_row_groups):
-            column, n_rows = facts.row_group(group).column(place), facts.row_group(group).num_rows
-            n_bytes, end = n_rows * 2 * self._dim, column.data_page_offset + column.total_compressed_size
-            is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
-            is_plain = is_plain and column.num_values == n_rows
-            is_there = 0 < column.data_page_offset <= end - n_bytes and end <= self._bytes.size
-            if is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER:
-                begins[group] = end - n_bytes
-        return begins
+    def _lying(self, group: int, begin: int) -> np.ndarray:
+        n_rows = self._n_rows_of(group)
+        return self._bytes[begin : begin + n_rows * self._dim].view(np.int8).reshape(n_rows, self._dim)
 
-    def _embeddings(self, group: int) -> np.ndarray:
+    def _parsed(self, group: int) -> np.ndarray:
         column = self._read(group, ["embedding"])["embedding"].combine_chunks()
-        values = np.frombuffer(column.buffers()[1], np.float16, count=len(column) * self._dim)
+        values = np.frombuffer(column.buffers()[1], np.int8, count=len(column) * self._dim)
         return values.reshape(-1, self._dim)
 
     def _read(self, group: int | None, columns: list[str]) -> pa.Table:
@@ -194,6 +212,46 @@ class SegmentReader:
             return self._file.read(columns) if group is None else self._file.read_row_group(group, columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(self.path, error) from error
+
+
+class SegmentCodes:
+    """The codes of the segments of many shards, by segment id."""
+
+    def __init__(self, files: Iterable[SegmentReader], dim: int) -> None:
+        self._files = sorted((file for file in files if len(file)), key=lambda file: file.first_id)
+        self._dim = dim
+        self._first_ids = np.array([file.first_id for file in self._files], np.int64)
+        self._lengths = np.array([len(file) for file in self._files])
+        n_groups = [len(file.codes) for file in self._files]
+        self._first_groups = np.cumsum([0, *n_groups])
+        self._group_addresses = np.array([codes.ctypes.data for file in self._files for codes in file.codes], np.int64)
+
+    def addresses(self, ids: np.ndarray) -> np.ndarray:
+        """Where in memory the codes of segments (n,) lie (n,) int64, for `kernels.cosines_at`, while this object lives.
+
+        Raises StdSearchError for a segment that no shard has.
+        """
+        file, row = self._places(ids)
+        group, place = np.divmod(row, ROW_GROUP)
+        return np.asarray(self._group_addresses[self._first_groups[file] + group] + place * self._dim)
+
+    def at(self, ids: np.ndarray) -> np.ndarray:
+        """The codes (n, dim) int8 of segments (n,); raises as `addresses`."""
+        file, row = self._places(ids)
+        codes = np.empty((len(ids), self._dim), np.int8)
+        for number in np.unique(file):
+            here = file == number
+            codes[here] = self._files[number].codes_at(row[here])
+        return codes
+
+    def _places(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The file (n,) that holds each segment, and its row (n,) there."""
+        file = np.maximum(np.searchsorted(self._first_ids, ids, side="right") - 1, 0)
+        row = ids - self._first_ids[file]
+        missing = (row < 0) | (row >= self._lengths[file])
+        if missing.any():
+            raise damaged(self._files[file[missing][0]].path, "it lacks segments that recordings have")
+        return file, row
 
 
 def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
@@ -244,12 +302,13 @@ def _schema(dim: int) -> pa.Schema:
             pa.field("channel", pa.int16(), nullable=False),
             pa.field("tbeg", pa.float64(), nullable=False),
             pa.field("dur", pa.float32(), nullable=False),
-            pa.field("embedding", pa.binary(2 * dim), nullable=False, metadata={"dtype": "float16"}),
+            pa.field("embedding", pa.binary(dim), nullable=False, metadata={"dtype": "int8"}),
         ]
     )
 
 
-def _as_binary(embeddings: np.ndarray) -> pa.Array:
-    half = np.ascontiguousarray(embeddings, np.float16)
-    n, dim = half.shape
-    return pa.Array.from_buffers(pa.binary(2 * dim), n, [None, pa.py_buffer(half)])
+def _as_binary(codes: np.ndarray) -> pa.Array:
+    n, dim = codes.shape
+    if codes.dtype != np.int8:
+        raise ValueError(f"codes are {codes.dtype}, not int8")
+    return pa.Array.from_buffers(pa.binary(dim), n, [None, pa.py_buffer(np.ascontiguousarray(codes))])

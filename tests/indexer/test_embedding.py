@@ -5,6 +5,7 @@ import pytest
 
 from indexer import embedding
 from indexer.embedding import CONTEXT_SECONDS, CORE_SECONDS, Window, embed_window, windows
+from stdsearch.archive.segments import from_codes, to_codes
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.encoder import SpanEncoder
 from stdsearch.slicing import SlicingSettings
@@ -58,7 +59,7 @@ def test_borders_between_windows_do_not_show(encoder: SpanEncoder, monkeypatch: 
     pieces = [block for window in cut(waveform, 100) for block in embed_window(encoder, EVERYTHING, window)]
     assert len(pieces) == 4
     np.testing.assert_array_equal(np.concatenate([piece.slices for piece in pieces]), whole.slices)
-    cosines = (np.concatenate([piece.embeddings for piece in pieces]).astype(float) * whole.embeddings).sum(axis=1)
+    cosines = (from_codes(np.concatenate([piece.codes for piece in pieces])) * from_codes(whole.codes)).sum(axis=1)
     assert cosines.min() > 0.98
     assert [piece.first_frame for piece in pieces] == [0, 250, 500, 750]
     frames = np.concatenate([piece.frames.values() for piece in pieces])
@@ -72,12 +73,12 @@ def test_embeddings_are_those_of_the_encoder(encoder: SpanEncoder) -> None:
     assert (first.channel, second.channel) == (1, 2)
     frames = encoder.frames(waveform[1])
     spans = second.slices * 0.04
-    np.testing.assert_allclose(second.embeddings, encoder.embed_spans(frames, *spans.T), atol=1e-3)
+    np.testing.assert_array_equal(second.codes, to_codes(encoder.embed_spans(frames, *spans.T)))
     np.testing.assert_allclose(second.frames.values(), frames.hidden[:125], atol=np.ptp(frames.hidden) / 255)
 
 
 def test_silence_has_frames_but_no_segments(encoder: SpanEncoder) -> None:
     (window,) = cut(np.zeros((1, 5 * SAMPLE_RATE), np.float32), 100)
     (block,) = embed_window(encoder, SlicingSettings(), window)
-    assert len(block.slices) == len(block.embeddings) == 0
+    assert len(block.slices) == len(block.codes) == 0
     assert block.frames.codes.shape == (125, encoder.settings.hidden + 1)

@@ -21,6 +21,7 @@ from indexer.removal import remove_recordings
 from indexer.sources import Source, find_sources
 from stdsearch import vector_settings
 from stdsearch.archive import open_archive
+from stdsearch.archive.catalog import COLUMNS
 from stdsearch.archive.manifest import load_manifest
 from stdsearch.archive.parts import seal
 from stdsearch.encoder import Frames, SpanEncoder
@@ -153,7 +154,8 @@ def test_an_archive_that_knows_no_times_has_its_files_read(
 ) -> None:
     build()
     path = tmp_path / "archive" / "catalog.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["mtime_ns"]), path)
+    table, at = pq.read_table(path), COLUMNS.get_field_index("mtime_ns")
+    pq.write_table(table.set_column(at, "mtime_ns", pa.nulls(len(table), pa.int64())), path)
     manifest = load_manifest(tmp_path / "archive")
     parts = {**manifest.parts, "catalog": (seal(tmp_path / "archive", path.name),)}
     replace(manifest, parts=parts).save(tmp_path / "archive")
