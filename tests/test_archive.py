@@ -209,6 +209,20 @@ def test_stretches_are_the_frames_of_each_span_end_to_end(archive: ArchiveReader
     assert len(frames.hidden) == offsets[-1] == 56 + 50 + 1
 
 
+def test_frames_by_address_are_those_of_their_blocks(archive: ArchiveReader) -> None:
+    """To the last bit, for every place where a span may begin and end."""
+    blocks = archive.frames_file("00001").blocks(1)
+    whole = np.concatenate([block.values() for channel, _, block in blocks if channel == 2])
+    first, last = np.triu_indices(len(whole))
+    some = np.random.default_rng(0).permutation(len(first))[:500]
+    first, last = first[some], last[some] + 1
+    where = np.full(len(first), 1), np.full(len(first), 2)
+    frames, offsets, start = archive.stretches(*where, first * FRAME_SECONDS, last * FRAME_SECONDS)
+    np.testing.assert_allclose(start, first * FRAME_SECONDS)
+    for begin, n, span in zip(offsets[:-1], np.diff(offsets), zip(first, last, strict=True), strict=True):
+        np.testing.assert_array_equal(frames.hidden[begin : begin + n], whole[slice(*span)])
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_quantised_frames_are_off_by_half_a_step_at_most(hidden: np.ndarray) -> None:
