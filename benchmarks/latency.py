@@ -3,7 +3,7 @@
     python benchmarks/latency.py ARCHIVE ../shared/speech/dev --out runs/latency [--copies 1 10] [--terms 300]
 
 The archives are made below --out, or taken from there, from copies of ARCHIVE under other names, whose recordings and
-segments have ids of their own. In all but the first copy, embeddings are moved as in `vectors.copied`, the codes of
+segments have ids of their own. In all but the first copy, embeddings are moved as in `vectors.moved`, the codes of
 frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists of the index fill as real speech fills
 them. The index is of the kind that its size gives, and tuned as indexing does.
 
@@ -31,19 +31,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from measure import write_result
 from std_task import Task
-from vectors import copied, moved, timed
+from vectors import moved, timed
 
-from indexer.vectors import tune_by_words
+from indexer.vectors import new_index, tune_by_words
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
-from stdsearch.archive.segments import SPAN, SegmentTable, SegmentWriter, open_spans, to_codes
+from stdsearch.archive.segments import SPAN, SegmentReader, SegmentTable, SegmentWriter, open_spans, to_codes
 from stdsearch.search import Archive, Request, depth_for
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import RECALL, VectorSettings
-from stdsearch.vectors import FaissIndex
 
 SHOWN = 20
 COLD_TERM = "harbour"
@@ -148,11 +147,13 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
                     to.write(table, to_codes(moved(embeddings, copy) if copy else embeddings))
 
     settings = VectorSettings.for_size(copies * archive.n_segments)
-    every = max(1, copies * archive.n_segments // max(1, settings.training_vectors))
-    index, seconds = timed(lambda: _index(archive, copies, settings, every))
+    names = [f"{shard}-{copy}" for copy in range(copies) for shard in shards]
+    written = [SegmentReader(out / f"segments/{name}.parquet", manifest.encoder.dim) for name in names]
+    live = np.zeros(n_segments, bool)
+    live[archive.segment_ids] = True
+    index, seconds = timed(lambda: new_index(written, manifest.encoder.dim, settings, np.tile(live, copies)))
     n_probe, tuning = timed(lambda: tune_by_words(index, archive.encoder_path, RECALL))
     index.save(out / "vectors.ivf")
-    names = [f"{shard}-{copy}" for copy in range(copies) for shard in shards]
     counts = {name: value * copies for name, value in asdict(manifest.counts).items()}
     next_ids = {"recording": n_recordings * copies, "segment": n_segments * copies, "shard": len(names)}
     replace(
@@ -177,16 +178,6 @@ def nudged(block: QuantisedFrames, random: np.random.Generator) -> QuantisedFram
     """Frames of which each value is moved by one step or none."""
     moved = block.codes.astype(np.int16) + random.integers(-1, 2, block.codes.shape, np.int16)
     return replace(block, codes=moved.clip(0, 255).astype(np.uint8))
-
-
-def _index(archive: ArchiveReader, copies: int, settings: VectorSettings, every: int) -> FaissIndex:
-    sample = None
-    if settings.training_vectors:
-        sample = np.concatenate([block[::every] for _, block in copied(archive, copies)])
-    index = FaissIndex.empty(archive.manifest.encoder.dim, settings, sample)
-    for ids, block in copied(archive, copies):
-        index.add(ids, block)
-    return index
 
 
 def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stdsearch.archive.segments import SegmentReader
+from stdsearch.archive.segments import SegmentReader, from_codes
 from stdsearch.encoder import load_encoder
 from stdsearch.pronounce.lexicon import Dictionary
 from stdsearch.vector_settings import VectorSettings
@@ -57,9 +57,8 @@ def _sample(shards: Sequence[SegmentReader], dim: int, live: np.ndarray, n_vecto
     chosen = np.flatnonzero(live)[:: max(1, int(live.sum()) // n_vectors)]
     sample = np.empty((len(chosen), dim), np.float32)  # to be filled: pieces would keep blocks, or their places, alive
     for shard in shards:
-        for ids, block in shard.embeddings():
-            first, last = np.searchsorted(chosen, (ids[0], ids[-1] + 1))
-            sample[first:last] = block[chosen[first:last] - ids[0]]
+        first, last = np.searchsorted(chosen, (shard.first_id, shard.first_id + len(shard)))
+        sample[first:last] = from_codes(shard.codes_at(chosen[first:last] - shard.first_id))
     return sample
 
 

@@ -1,6 +1,6 @@
 """Which kind of index an archive's vectors get, by their number or by choice; the kinds are told in `vectors`.
 
-The rule: exact below EXACT_BELOW vectors, ivf-pq from there on; 2^round(log2 sqrt(n)) lists.
+The rule: exact below EXACT_BELOW vectors, ivf-pq from there on; 2^round(log2 sqrt(n)) lists, MOST_LISTS at most.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from math import log2, sqrt
 AUTO = "auto"  # the kind that the rule gives
 KINDS = ("exact", "ivf-flat", "ivf-sq8", "ivf-pq")
 EXACT_BELOW = 50_000  # vectors, of a quarter of an hour: they take 26 MB, and a query a millisecond or two
+MOST_LISTS = 4096  # from 100 hours on: each vector that is added is compared with the centres of all
 TRAINED_FROM = 1000  # vectors: from fewer, lists cannot be learnt, and the index is exact whatever was chosen
 TRAINING_VECTORS_PER_LIST = 40  # faiss warns below 39; 64 take 1.6 times as long and find 0.1 % more
 RECALL = 0.99  # the share of the nearest vectors that is to be found
@@ -32,7 +33,7 @@ class VectorSettings:
         kind = chosen if chosen != AUTO else "exact" if n_vectors < EXACT_BELOW else "ivf-pq"
         if kind == "exact" or n_vectors < TRAINED_FROM:
             return cls()
-        return cls(kind, 2 ** round(log2(sqrt(n_vectors))))
+        return cls(kind, min(2 ** round(log2(sqrt(n_vectors))), MOST_LISTS))
 
     @property
     def training_vectors(self) -> int:

@@ -3,7 +3,7 @@
 Embeddings are L2-normalised: an inner product is a cosine. The kinds of index, named as FAISS names them:
 
 - exact: every vector in float32, compared with every query.
-- ivf-flat: an inverted file, of whose lists a query visits a few; vectors in float16, as archives hold them.
+- ivf-flat: an inverted file, of whose lists a query visits a few; vectors in float16.
 - ivf-sq8: an inverted file with 8 bits a dimension.
 - ivf-pq: an inverted file with 4 bits for each principal axis, of as many axes as hold ENERGY of the vectors, scanned
   in registers (fast scan: André et al., VLDB 2015). Its cosines are rounded: among 3,000 are the best 100, but not in

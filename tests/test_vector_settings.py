@@ -1,6 +1,6 @@
 import pytest
 
-from stdsearch.vector_settings import EXACT_BELOW, KINDS, TRAINED_FROM, VectorChoice, VectorSettings
+from stdsearch.vector_settings import EXACT_BELOW, KINDS, MOST_LISTS, TRAINED_FROM, VectorChoice, VectorSettings
 
 
 @pytest.mark.parametrize(
@@ -9,7 +9,8 @@ from stdsearch.vector_settings import EXACT_BELOW, KINDS, TRAINED_FROM, VectorCh
         (0, VectorSettings("exact")),
         (EXACT_BELOW - 1, VectorSettings("exact")),
         (EXACT_BELOW, VectorSettings("ivf-pq", 256)),
-        (337_000_000, VectorSettings("ivf-pq", 16384)),
+        (4_000_000, VectorSettings("ivf-pq", 2048)),
+        (337_000_000, VectorSettings("ivf-pq", MOST_LISTS)),
     ],
 )
 def test_the_kind_goes_by_the_number_of_vectors(n: int, expected: VectorSettings) -> None:
