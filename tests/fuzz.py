@@ -227,9 +227,9 @@ def spoil_array(path: Path, data: Data) -> None:
 
 
 KINDS = [
-    *("Flat", "PQ2x4", "SQ8", "HNSW4", "HNSW4,PQ2x4", "NSG4", "LSH", "IVF4,Flat", "IVF4,PQ2x4", "IVF4,PQ2x4fs"),
+    *("Flat", "PQ2x4", "SQ8", "HNSW4", "HNSW4,PQ2x4", "LSH", "IVF4,Flat", "IVF4,PQ2x4", "IVF4,PQ2x4fs"),
     *("PCA4,Flat", "OPQ2,IVF4,PQ2x4", "IVF4_HNSW4,Flat", "IDMap,HNSW4", "IDMap2,SQ8", "IDMap2,PQ2x4", "IVF4,RaBitQ"),
-]  # as faiss's index_factory calls them
+]  # as faiss's index_factory calls them; not NSG, which faiss 1.15 never ends to make of some vectors
 
 
 def spoil_index(path: Path, data: Data) -> None:
