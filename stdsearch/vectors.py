@@ -17,12 +17,13 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import faiss
 import numpy as np
 
 from stdsearch.errors import StdSearchError
+from stdsearch.inverted_lists import BLOCK, load_lists, map_lists, without_lists, write_lists
 from stdsearch.vector_settings import VectorSettings
 
 ENERGY = 0.99  # of the mean square of the vectors: what the axes of ivf-pq keep
@@ -93,12 +94,21 @@ def _is_ours(index: Any) -> bool:
         chain: Any = index.chain
         is_one = type(inverted) is faiss.IndexIVFPQFastScan and chain.size() == 1
         is_one = is_one and type(faiss.downcast_VectorTransform(chain.at(0))) is faiss.LinearTransform
-        is_one, flat = is_one and inverted.ntotal == index.ntotal, inverted.quantizer if is_one else index
+        is_one = is_one and inverted.ntotal == index.ntotal and _is_fast_scan_of_blocks(inverted)
+        flat = inverted.quantizer if is_one else index
     else:
         is_one = type(index) is faiss.IndexIVFScalarQuantizer
+        is_one = is_one and index.code_size == index.sq.code_size and index.sq.d == index.d
         flat = index.quantizer if is_one else index
     is_one = is_one and type(faiss.downcast_index(flat)) is faiss.IndexFlatIP
     return bool(is_one) and index.metric_type == flat.metric_type == faiss.METRIC_INNER_PRODUCT
+
+
+def _is_fast_scan_of_blocks(inverted: Any) -> bool:
+    """Whether its codes take the space that the lists in a file leave them."""
+    pq = inverted.pq
+    fits = inverted.code_size == pq.code_size and 2 * pq.code_size == inverted.M2 == pq.M
+    return bool(fits and inverted.bbs == BLOCK and pq.nbits == 4 and pq.d == inverted.d)
 
 
 class FaissIndex:
@@ -140,7 +150,7 @@ class FaissIndex:
         """
         try:
             with _bounded(max(path.stat().st_size, SMALL)):
-                index = faiss.read_index(str(path), 0 if writable else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+                index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except (RuntimeError, MemoryError, OSError) as error:
             raise StdSearchError(f"{path}: no vector index that this faiss reads; restore it or index again") from error
         if index.d != dim:
@@ -148,30 +158,26 @@ class FaissIndex:
         if not _is_ours(index):
             raise StdSearchError(f"{path}: is no vector index of an archive; restore it or index again")
         loaded = cls(index)
-        if loaded._inverted is not None:
-            loaded._inverted.nprobe = min(max(loaded._inverted.nprobe, 1), loaded._inverted.nlist)
+        inverted = loaded._inverted
+        if inverted is not None:
+            try:
+                (load_lists if writable else map_lists)(inverted, path)
+            except ValueError as error:
+                raise StdSearchError(f"{path}: has {error}; restore it or index again") from error
+            except (RuntimeError, MemoryError, OSError) as error:
+                raise StdSearchError(f"{path}: its lists cannot be read; free memory and try again") from error
+            inverted.nprobe = min(max(inverted.nprobe, 1), inverted.nlist)
         return loaded
 
     def save(self, path: Path) -> None:
         """Write the index to a file; raises OSError if that cannot be."""
-        failed: list[OSError] = []
-
-        with path.open("wb") as file:  # faiss itself says nothing when the end of a file is not written
-
-            def write(block: bytes) -> int:
-                try:
-                    return file.write(block)
-                except OSError as error:
-                    failed.append(error)
-                    return 0
-
-            try:
-                faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))  # type: ignore[attr-defined]
-            except RuntimeError:
-                if not failed:
-                    raise
-        if failed:
-            raise failed[0]
+        with path.open("wb") as file:
+            if self._inverted is None:
+                _write(self._index, file)
+            else:
+                with without_lists(self._inverted):
+                    _write(self._index, file)
+                write_lists(file, self._inverted)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -240,6 +246,26 @@ class FaissIndex:
         if isinstance(self._index, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=of_lists)  # type: ignore[call-arg]
         return of_lists
+
+
+def _write(index: Any, file: IO[bytes]) -> None:
+    """As faiss writes it; faiss itself says nothing when the end of a file is not written."""
+    failed: list[OSError] = []
+
+    def write(block: bytes) -> int:
+        try:
+            return file.write(block)
+        except OSError as error:
+            failed.append(error)
+            return 0
+
+    try:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(write))  # type: ignore[attr-defined]
+    except RuntimeError:
+        if not failed:
+            raise
+    if failed:
+        raise failed[0]
 
 
 def _clear_ends(lists: Any) -> None:

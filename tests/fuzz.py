@@ -38,6 +38,7 @@ from stdsearch.encoder import load_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.search import Archive
 from stdsearch.threads import set_threads
+from stdsearch.vectors import FaissIndex
 from stdsearch.verifier import load_verifier
 
 SPARE = 3 << 30  # bytes that an input may take beyond what the process has
@@ -248,7 +249,10 @@ def spoil_index(path: Path, data: Data) -> None:
             index.add_with_ids(vectors, ids)
         except RuntimeError:
             index.add(vectors)
-        faiss.write_index(index, str(path))
+        if data.draw(st.booleans()):
+            FaissIndex(index).save(path)
+        else:
+            faiss.write_index(index, str(path))
     except (RuntimeError, AssertionError):
         pass
     if data.draw(st.booleans()):

@@ -20,7 +20,7 @@ LAYERS = (  # of stdsearch: a module imports from its own layer and from those a
     {"errors", "types"},
     {"formats", "metrics"},
     {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads", "vector_settings"},
-    {"align", "archive", "encoder", "kernels", "model_file", "vectors", "verifier"},
+    {"align", "archive", "encoder", "inverted_lists", "kernels", "model_file", "vectors", "verifier"},
     {"calibrate", "enrol", "rescore"},
     {"search", "spotter"},
     {"cli", "__main__"},

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -147,11 +148,60 @@ def test_a_full_disk_is_told(n: int) -> None:
 
 
 @every_kind_of_lists
-def test_an_index_is_written_as_faiss_writes_it(settings: VectorSettings, tmp_path: Path) -> None:
+def test_lists_are_read_from_the_disk_when_they_are_visited(settings: VectorSettings, tmp_path: Path) -> None:
     index = filled(settings)
     index.save(tmp_path / "index")
-    faiss.write_index(index._index, str(tmp_path / "other"))
-    assert (tmp_path / "index").read_bytes() == (tmp_path / "other").read_bytes()
+    loaded = FaissIndex.load(tmp_path / "index", DIM)
+    mapped: Any = faiss.downcast_InvertedLists(loaded._inverted.invlists)
+    assert type(mapped) is faiss.OnDiskInvertedLists
+    assert mapped.read_only
+    index.save(tmp_path / "again")  # which took its lists for a moment
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "index").read_bytes()
+
+
+@every_kind_of_lists
+def test_an_index_outlives_its_file(settings: VectorSettings, tmp_path: Path) -> None:
+    """As when a writer removes it: a reader has it mapped."""
+    index = filled(settings)
+    index.save(tmp_path / "index")
+    for writable in (False, True):
+        loaded = FaissIndex.load(tmp_path / "index", DIM, writable=writable)
+        if writable:
+            (tmp_path / "index").unlink()
+        np.testing.assert_array_equal(loaded.nearest(QUERIES, 10)[0], index.nearest(QUERIES, 10)[0])
+
+
+@every_kind_of_lists
+def test_lists_that_the_file_does_not_hold_are_refused(settings: VectorSettings, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    filled(settings).save(path)
+    content = path.read_bytes()
+    n_bytes, table = len(content), len(content) - 16 - 8 * settings.n_lists
+
+    def sizes(values: list[int]) -> bytes:
+        return content[:table] + np.array(values, np.int64).tobytes() + content[-16:]
+
+    held = np.frombuffer(content[table:-16], np.int64).tolist()
+    assert sizes(held) == content
+    assert sum(held) == len(IDS)
+    for spoilt in (
+        content[:-1],
+        content[:table],
+        content + bytes(8),
+        content[:-16] + (n_bytes + 1).to_bytes(8, "little") + content[-8:],
+        content[:-16] + (-8).to_bytes(8, "little", signed=True) + content[-8:],
+        content[:-16] + bytes(8) + content[-8:],
+        content[: table - 64] + content[table:],
+        sizes([held[0] + 1, *held[1:]]),
+        sizes([held[0] - 1, *held[1:]]),
+        sizes([held[0] + 40, held[1] - 40, *held[2:-1], -held[-1]]),
+        sizes([2**62] * len(held)),
+        sizes([2**62, -(2**62) + held[0], *held[1:]]),
+    ):
+        path.write_bytes(spoilt)
+        for writable in (False, True):
+            with pytest.raises(StdSearchError, match=r"index: has (no )?lists|no vector index"):
+                FaissIndex.load(path, DIM, writable=writable)
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
