@@ -5,6 +5,7 @@ so that `stdsearch --help` and `stdsearch score` start at once.
 """
 
 import faulthandler
+import gc
 import importlib
 import os
 import sys
@@ -65,6 +66,7 @@ def _hush_decoders() -> None:
 
 def main() -> None:
     """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
+    gc.set_threshold(20_000)  # by default, a tenth of the start of a process goes into collecting what libraries define
     _hush_decoders()
     try:
         sys.exit(cli.main(prog_name="stdsearch", standalone_mode=False) or 0)
