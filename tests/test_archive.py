@@ -609,7 +609,7 @@ def test_codes_are_taken_as_they_lie_or_parsed(tmp_path: Path) -> None:
     with SegmentWriter(tmp_path / "0.parquet", DIM, first_id=0) as writer:
         writer.write(SegmentTable(*(np.ones(n) for _ in range(4))), codes)
     table = pa.parquet.read_table(tmp_path / "0.parquet")
-    plain: Any = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+    plain: Any = {"use_dictionary": False, "compression": "none", "write_statistics": ["segment_id"]}
     forms: list[Any] = [plain | {"data_page_size": 4096}, plain | {"compression": "zstd"}, {"compression": "none"}]
     for number, form in enumerate(forms, start=1):
         pa.parquet.write_table(table, tmp_path / f"{number}.parquet", row_group_size=ROW_GROUP, **form)
@@ -620,6 +620,16 @@ def test_codes_are_taken_as_they_lie_or_parsed(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.codes_at(rows), codes[rows])
         np.testing.assert_array_equal(np.concatenate(reader.codes), codes)
         np.testing.assert_array_equal(np.concatenate([block for _, block in reader.embeddings()]), from_codes(codes))
+
+
+def test_a_shard_that_does_not_tell_its_least_id_is_refused(tmp_path: Path) -> None:
+    with SegmentWriter(tmp_path / "0.parquet", DIM, first_id=7) as writer:
+        writer.write(SegmentTable(*(np.ones(2) for _ in range(4))), to_codes(np.ones((2, DIM))))
+    assert SegmentReader(tmp_path / "0.parquet", DIM).first_id == 7
+    table = pa.parquet.read_table(tmp_path / "0.parquet")
+    pa.parquet.write_table(table, tmp_path / "1.parquet", write_statistics=False)
+    with pytest.raises(StdSearchError, match="does not tell the least id"):
+        _ = SegmentReader(tmp_path / "1.parquet", DIM).first_id
 
 
 def test_cosines_by_address_are_those_of_the_embeddings(tmp_path: Path) -> None:

@@ -254,11 +254,17 @@ class ArchiveReader:
             self._frame_readers[shard] = FrameReader(self.path / name, self.manifest.encoder.frame_width)
         return self._frame_readers[shard]
 
+    @cached_property
+    def _shard_parts(self) -> dict[tuple[str, str], Part]:
+        """By role and shard; there may be thousands."""
+        return {(role, Path(part.name).stem): part for role in SHARD_ROLES for part in self.manifest.parts[role]}
+
     def _shard_part(self, role: str, shard: str) -> Part:
-        for part in self.manifest.parts[role]:
-            if Path(part.name).stem == shard:
-                return part
-        raise damaged(self.path / self.manifest.part("catalog").name, f"it names a shard {shard!r} that is not there")
+        try:
+            return self._shard_parts[role, shard]
+        except KeyError:
+            path = self.path / self.manifest.part("catalog").name
+            raise damaged(path, f"it names a shard {shard!r} that is not there") from None
 
 
 def _channel_key(recording_id: np.ndarray, channel: np.ndarray) -> np.ndarray:

@@ -145,8 +145,13 @@ class SegmentReader:
 
     @cached_property
     def first_id(self) -> int:
-        """The id of the first segment; the others' follow it."""
-        return int(self._read(0, ["segment_id"])["segment_id"][0].as_py()) if len(self) else 0
+        """The id of the first segment, the least; the others' follow it."""
+        if not len(self):
+            return 0
+        statistics = self._file.metadata.row_group(0).column(0).statistics
+        if statistics is None or not statistics.has_min_max:
+            raise damaged(self.path, "it does not tell the least id of its segments")
+        return int(statistics.min)
 
     def ids(self) -> np.ndarray:
         """The ids (n,) int64, which follow each other from first_id on."""
