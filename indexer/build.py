@@ -110,33 +110,33 @@ def update_archive(
     """
     with sole_writer(out):
         sweep(out)
-        archive = open_archive(out, fingerprint=encoder.fingerprint)
-        origin = Origin.of(archive)
-        settings = slicing_of(archive)
-        changes = find_changes(archive, sources, threads, by_checksum=by_checksum)
-        work = _Work(out, encoder, settings, origin, archive.manifest.next_ids, threads, on_progress)
-        done = Progress(
-            bytes=sum(recording.bytes for recording in changes.kept),
-            recordings=len(changes.kept),
-            seconds=sum(recording.duration for recording in changes.kept),
-            kept=len(changes.kept),
-        )
-        shards, next_ids = work.build(changes.fresh, done)
-        indexed = [recording for shard in shards for recording in shard.recordings]
-        recordings = [*changes.kept, *indexed]
-        if not recordings:
-            raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
-        columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
-        counts = archive.manifest.counts
-        is_as_it_was = _but_for_times(recordings) == _but_for_times(archive.recordings.values())
-        is_as_it_was = is_as_it_was and _equal(columns, archive.metadata)
-        if not is_as_it_was or vectors not in (None, origin.vectors):
-            shard_parts = {
-                role: [*archive.manifest.parts[role], *(getattr(shard, role) for shard in shards)]
-                for role in ("segments", "frames")
-            }
-            content = Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
-            counts = commit_next(archive, content, vectors=vectors)
+        with open_archive(out, fingerprint=encoder.fingerprint) as archive:
+            origin = Origin.of(archive)
+            settings = slicing_of(archive)
+            changes = find_changes(archive, sources, threads, by_checksum=by_checksum)
+            work = _Work(out, encoder, settings, origin, archive.manifest.next_ids, threads, on_progress)
+            done = Progress(
+                bytes=sum(recording.bytes for recording in changes.kept),
+                recordings=len(changes.kept),
+                seconds=sum(recording.duration for recording in changes.kept),
+                kept=len(changes.kept),
+            )
+            shards, next_ids = work.build(changes.fresh, done)
+            indexed = [recording for shard in shards for recording in shard.recordings]
+            recordings = [*changes.kept, *indexed]
+            if not recordings:
+                raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
+            columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
+            counts = archive.manifest.counts
+            is_as_it_was = _but_for_times(recordings) == _but_for_times(archive.recordings.values())
+            is_as_it_was = is_as_it_was and _equal(columns, archive.metadata)
+            if not is_as_it_was or vectors not in (None, origin.vectors):
+                shard_parts = {
+                    role: [*archive.manifest.parts[role], *(getattr(shard, role) for shard in shards)]
+                    for role in ("segments", "frames")
+                }
+                content = Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
+                counts = commit_next(archive, content, vectors=vectors)
         discard(out)
     return _report(archive, changes, shards, counts)
 

@@ -46,14 +46,14 @@ def compact_archive(out: Path) -> Counts | None:
     with sole_writer(out):
         discard(out)
         sweep(out)
-        archive = open_archive(out)
-        before = list(archive.recordings.values())
-        order = sorted(range(len(before)), key=lambda number: before[number].path)
-        places = _laid_out([(archive, before[number]) for number in order], archive.manifest.next_ids.shard)
-        if archive.manifest.next_ids.segment == archive.n_segments and not _differs(places):
-            return None
-        columns = archive.metadata.take(pa.array(order, pa.int64()))
-        return commit_next(archive, _copied(out, places, columns, archive), renumbered=True)
+        with open_archive(out) as archive:
+            before = list(archive.recordings.values())
+            order = sorted(range(len(before)), key=lambda number: before[number].path)
+            places = _laid_out([(archive, before[number]) for number in order], archive.manifest.next_ids.shard)
+            if archive.manifest.next_ids.segment == archive.n_segments and not _differs(places):
+                return None
+            columns = archive.metadata.take(pa.array(order, pa.int64()))
+            return commit_next(archive, _copied(out, places, columns, archive), renumbered=True)
 
 
 def merge_archives(paths: Sequence[Path], out: Path) -> Counts:

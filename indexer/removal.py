@@ -23,19 +23,19 @@ def remove_recordings(out: Path, names: Sequence[str]) -> Counts:
     load_manifest(out)  # there is an archive
     with sole_writer(out):
         sweep(out)
-        archive = open_unchecked(out)
-        recordings = list(archive.recordings.values())
-        numbers = numbers_by_name([recording.path for recording in recordings])
-        gone = {_number(out, name, numbers.get(name, [])) for name in names}
-        kept = [number for number in range(len(recordings)) if number not in gone]
-        content = Content(
-            [recordings[number] for number in kept],
-            archive.metadata.take(pa.array(kept, pa.int64())),
-            archive.manifest.parts["segments"],
-            archive.manifest.parts["frames"],
-            archive.manifest.next_ids,
-        )
-        return commit_next(archive, content)
+        with open_unchecked(out) as archive:
+            recordings = list(archive.recordings.values())
+            numbers = numbers_by_name([recording.path for recording in recordings])
+            gone = {_number(out, name, numbers.get(name, [])) for name in names}
+            kept = [number for number in range(len(recordings)) if number not in gone]
+            content = Content(
+                [recordings[number] for number in kept],
+                archive.metadata.take(pa.array(kept, pa.int64())),
+                archive.manifest.parts["segments"],
+                archive.manifest.parts["frames"],
+                archive.manifest.next_ids,
+            )
+            return commit_next(archive, content)
 
 
 def _number(out: Path, name: str, numbers: Sequence[int]) -> int:

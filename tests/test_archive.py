@@ -584,7 +584,7 @@ def test_spans_are_a_plain_npy_file_with_a_row_for_each_id(tmp_path: Path) -> No
 
 
 def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
-    """What the system says of our own open files: the hold on archive.json, until it is released, and one map."""
+    """What the system says of our own open files: the hold on archive.json, until it is released."""
     path = make_archive(tmp_path / "archive")
 
     def held_open() -> set[str]:
@@ -596,10 +596,10 @@ def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
     archive.embeddings(np.arange(0, archive.n_segments, 100))
     for recording in (0, 1):
         archive.frames(recording, 1, 0, 1)
-    assert held_open() == {"archive.json", "spans.npy"}
+    assert held_open() == {"archive.json"}
     archive.release()
     archive.release()
-    assert held_open() == {"spans.npy"}
+    assert held_open() == set()
 
 
 def test_codes_are_taken_as_they_lie_or_parsed(tmp_path: Path) -> None:

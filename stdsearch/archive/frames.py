@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
+from stdsearch.archive.maps import MappedFile
 from stdsearch.archive.parts import damaged
 
 BATCH_BYTES = 4 << 20  # codes held before a record batch is written
@@ -115,7 +116,8 @@ class FrameReader:
         self.path = path
         self._width = width
         try:
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+            self._mapped = MappedFile(path)
+            with pa.ipc.open_file(self._mapped.bytes) as file:
                 if not file.schema.equals(_schema(width)):
                     raise ValueError(f"its columns are not those of frames of {width} values")
                 self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
@@ -130,6 +132,7 @@ class FrameReader:
 
     def blocks(self, recording_id: int) -> Iterator[tuple[int, int, QuantisedFrames]]:
         """A recording's blocks by their first frames and channels: channel, first frame, frames."""
+        self._mapped.read_through()
         rows = np.flatnonzero(self.table["recording_id"] == recording_id)
         firsts = np.cumsum([0, *(len(batch) for batch in self._batches)])
         for row in rows[np.lexsort((self.table["channel"][rows], self.table["first_frame"][rows]))]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,12 @@ class ArchiveReader:
         self._hold = hold
         self._segment_readers: dict[str, SegmentReader] = {}
         self._frame_readers: dict[str, FrameReader] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Let go of the files: from now on a writer may delete those that it replaces."""

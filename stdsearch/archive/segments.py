@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stdsearch.archive.maps import MappedFile
 from stdsearch.archive.parts import damaged
 
 ROW_GROUP = 8192  # rows: 1 MB of embeddings of 128 dimensions
@@ -122,10 +123,9 @@ class SegmentReader:
         self.path = path
         self._dim = dim
         try:
-            with pa.memory_map(str(path)) as source:  # the map outlives the file: there may be thousands of shards
-                mapped = source.read_buffer()
-                self._file = pq.ParquetFile(pa.BufferReader(mapped))
-            self._bytes = np.frombuffer(mapped, np.uint8)
+            self._mapped = MappedFile(path)
+            self._file = pq.ParquetFile(pa.BufferReader(self._mapped.bytes))
+            self._bytes = np.frombuffer(self._mapped.bytes, np.uint8)
             schema = self._file.schema_arrow
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
@@ -167,6 +167,7 @@ class SegmentReader:
 
     def embeddings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All ids (n,) int64 in order with their embeddings (n, dim) float32, up to ROW_GROUP of them at a time."""
+        self._mapped.read_through()
         first = self.first_id
         for codes in self.codes:
             yield np.arange(first, first + len(codes)), from_codes(codes)
@@ -286,7 +287,7 @@ def open_spans(path: Path, n_ids: int) -> np.ndarray:
         is_right = start[:-2] == expected[: _START - 2] and header.split() == expected[_START:].split()
         if not is_right or n_bytes != begin + n_ids * SPAN.itemsize:
             raise ValueError(f"it does not have a row for each of {n_ids} ids of segments")
-        return np.asarray(np.memmap(path, SPAN, "r", begin, (n_ids,))) if n_ids else np.empty(0, SPAN)
+        return np.frombuffer(MappedFile(path).bytes, SPAN, n_ids, begin)
     except (ValueError, OSError) as error:
         raise damaged(path, error) from error
 

@@ -66,7 +66,8 @@ def _hush_decoders() -> None:
 
 def main() -> None:
     """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
-    gc.set_threshold(20_000)  # by default, a tenth of the start of a process goes into collecting what libraries define
+    collected_after = gc.get_threshold()
+    gc.set_threshold(20_000)  # else a tenth of the start of a process goes into collecting what libraries define
     _hush_decoders()
     try:
         sys.exit(cli.main(prog_name="stdsearch", standalone_mode=False) or 0)
@@ -82,3 +83,5 @@ def main() -> None:
     except BrokenPipeError:  # `stdsearch query ... | head`
         sys.stderr.close()
         sys.exit(0)
+    finally:
+        gc.set_threshold(*collected_after)
