@@ -4,6 +4,7 @@ Each has a definition in plain Python or torch, which tests hold it to. Some rea
 a few rows of each of hundreds of files. Who calls them answers for the addresses, and for keeping the maps.
 """
 
+import mmap
 from typing import Any
 
 import numba
@@ -27,6 +28,26 @@ def _pointer_to(kind: types.Type) -> Any:
 
 NOT_THERE, NOT_SOUND = -1, -2  # frames
 _int8_at, _uint8_at, _float32_at = _pointer_to(types.int8), _pointer_to(types.uint8), _pointer_to(types.float32)
+
+
+_PAGE, _WILL_NEED = mmap.PAGESIZE, mmap.MADV_WILLNEED
+_madvise = types.ExternalFunction("madvise", types.int32(types.intp, types.intp, types.int32))  # of the C library
+
+
+@numba.njit(cache=True, nogil=True)
+def fetch(addresses: np.ndarray, n_bytes: int) -> None:
+    """Have the pages of n_bytes at each of addresses (n,) int64 in memory maps read, all at the same time.
+
+    A page that is not in memory when it is looked at is waited for alone.
+    """
+    for address in addresses:
+        _fetch(address, n_bytes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fetch(address: int, n_bytes: int) -> None:
+    page = address // _PAGE * _PAGE
+    _madvise(page, address + n_bytes - page, _WILL_NEED)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
@@ -123,13 +144,14 @@ def frames_at(
     last: np.ndarray,
     width: int,
     largest: float,
+    in_advance: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames [first[i], last[i]) of n recording channels, end to end, from the blocks [begin[i], end[i]) of each.
 
     blocks: (m,) of dtype `archive.frames.BLOCK`, by their first frame; begin, end, first, last: (n,). Returns the
     values (F, width) float32, the offsets (n + 1,) of each stretch among them, and the number (n,) of its first frame,
-    NOT_THERE where there is none, NOT_SOUND where a block could have a value of `largest` or more. Equals
-    `archive.frames.QuantisedFrames.values` of each block, cut.
+    NOT_THERE where there is none, NOT_SOUND where a block could have a value of `largest` or more. in_advance: all are
+    fetched before the first is looked at. Equals `archive.frames.QuantisedFrames.values` of each block, cut.
     """
     n = len(begin)
     offsets, start = np.zeros(n + 1, np.int64), np.full(n, NOT_THERE, np.int64)
@@ -142,6 +164,10 @@ def frames_at(
                 n_frames += n_here
                 if start[i] < 0:
                     start[i] = here
+                if in_advance:
+                    _fetch(block.codes + (here - block.first_frame) * width, n_here * width)
+                    _fetch(block.low, 4 * width)
+                    _fetch(block.step, 4 * width)
         offsets[i + 1] = offsets[i] + n_frames
     values = np.empty((offsets[n], width), np.float32)
     at = 0

@@ -223,6 +223,30 @@ def test_frames_by_address_are_those_of_their_blocks(archive: ArchiveReader) -> 
         np.testing.assert_array_equal(frames.hidden[begin : begin + n], whole[slice(*span)])
 
 
+def test_an_archive_larger_than_the_memory_reads_the_same(
+    archive: ArchiveReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages are fetched before they are looked at, which in no way changes what they hold."""
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1}[name])
+    large = open_archive(archive.path)
+    assert large._is_large
+    assert not archive._is_large
+    ids = archive.segment_ids[::7]
+    np.testing.assert_array_equal(large.segments(ids).tbeg, archive.segments(ids).tbeg)
+    where = (np.array([1, 0, 2]), np.array([2, 1, 1]), np.array([1.9, -1, 0.3]), np.array([4.1, 99, 0.31]))
+    for found, expected in zip(large.stretches(*where)[1:], archive.stretches(*where)[1:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(large.stretches(*where)[0].hidden, archive.stretches(*where)[0].hidden)
+    for found, expected in zip(
+        large._ranked(EMBEDDING[:1], ids[None]), archive._ranked(EMBEDDING[:1], ids[None]), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    for shard in archive.recordings_of_shard:  # from one end to the other
+        codes = (list(reader.segments_file(shard).embeddings()) for reader in (large, archive))
+        for (_, found), (_, expected) in zip(*codes, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_quantised_frames_are_off_by_half_a_step_at_most(hidden: np.ndarray) -> None:

@@ -110,13 +110,14 @@ class FrameReader:
     """Reads one shard's frames through a memory map; raises StdSearchError if the file is not one.
 
     table (n,) of dtype BLOCK tells where the blocks lie, in the order of the file, while this reader lives.
+    scattered: as in `maps.MappedFile`.
     """
 
-    def __init__(self, path: Path, width: int) -> None:
+    def __init__(self, path: Path, width: int, *, scattered: bool = False) -> None:
         self.path = path
         self._width = width
         try:
-            self._mapped = MappedFile(path)
+            self._mapped = MappedFile(path, scattered=scattered)
             with pa.ipc.open_file(self._mapped.bytes) as file:
                 if not file.schema.equals(_schema(width)):
                     raise ValueError(f"its columns are not those of frames of {width} values")

@@ -117,13 +117,16 @@ class SegmentWriter:
 
 
 class SegmentReader:
-    """Reads one shard's segments; raises StdSearchError if the file is no such Parquet file."""
+    """Reads one shard's segments; raises StdSearchError if the file is no such Parquet file.
 
-    def __init__(self, path: Path, dim: int) -> None:
+    scattered: as in `maps.MappedFile`.
+    """
+
+    def __init__(self, path: Path, dim: int, *, scattered: bool = False) -> None:
         self.path = path
         self._dim = dim
         try:
-            self._mapped = MappedFile(path)
+            self._mapped = MappedFile(path, scattered=scattered)
             self._file = pq.ParquetFile(pa.BufferReader(self._mapped.bytes))
             self._bytes = np.frombuffer(self._mapped.bytes, np.uint8)
             schema = self._file.schema_arrow
@@ -272,8 +275,8 @@ def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None
         file.truncate(begin + n_ids * SPAN.itemsize)
 
 
-def open_spans(path: Path, n_ids: int) -> np.ndarray:
-    """spans.npy, which has a row for each of so many ids, as a read-only memory map.
+def open_spans(path: Path, n_ids: int, *, scattered: bool = False) -> np.ndarray:
+    """spans.npy, which has a row for each of so many ids, as a read-only memory map; scattered: as in `MappedFile`.
 
     Raises StdSearchError if it is not one. Its header is compared with what it must be, not evaluated.
     """
@@ -287,7 +290,7 @@ def open_spans(path: Path, n_ids: int) -> np.ndarray:
         is_right = start[:-2] == expected[: _START - 2] and header.split() == expected[_START:].split()
         if not is_right or n_bytes != begin + n_ids * SPAN.itemsize:
             raise ValueError(f"it does not have a row for each of {n_ids} ids of segments")
-        return np.frombuffer(MappedFile(path).bytes, SPAN, n_ids, begin)
+        return np.frombuffer(MappedFile(path, scattered=scattered).bytes, SPAN, n_ids, begin)
     except (ValueError, OSError) as error:
         raise damaged(path, error) from error
 
