@@ -87,7 +87,7 @@ def find(
     subsequence_costs(frames[:2], frames[:2], np.array([0, 2]))  # compiled before the clock runs
     for kwid, spoken in queries.items():
         taken = spoken[: max((n for n in n_examples.values() if n <= len(spoken)), default=0)]
-        examples = [_said(whole(example.path), example, hop) for example in taken]
+        examples = [said(whole(example.path), example, hop) for example in taken]
         began = time.process_time()
         matches = [Matches(*subsequence_costs(example, frames, offsets)) for example in examples]
         cpu, n_matched = cpu + time.process_time() - began, n_matched + len(examples)
@@ -99,7 +99,7 @@ def find(
     return Findings({kind: terms for kind, terms in found.items() if terms}, cost)
 
 
-def _said(rows: np.ndarray, example: Spoken, hop: float) -> np.ndarray:
+def said(rows: np.ndarray, example: Spoken, hop: float) -> np.ndarray:
     """The rows of an example in those of its recording."""
     whole = example.tbeg is None or example.tend is None
     return rows if whole else rows[round(example.tbeg / hop) : round(example.tend / hop)]
