@@ -562,16 +562,16 @@ over the distinct trials of dev's phrase pairs; T, A and TA enrolment. The paper
 LibriPhrase, and ablates text and audio enrolment apart. The frozen frames come from an encoder that was taught
 phones, so the phoneme level has little to add."""
 FILES = """End to end by the command line, each kind in a process of its own. Hours count each channel."""
-SIDE_BY_SIDE = """All the open speech that the encoder was trained, tuned and tested on: what is compared is time, and what
-an index loses. One query after the other, in one process on one core: 20 hits of stdsearch, 150 of DTW, what
+SIDE_BY_SIDE = """All the open speech that the encoder was trained, tuned and tested on: what is compared is time, and
+what an index loses. One query after the other, in one process on one core: 20 hits of stdsearch, 150 of DTW, what
 pocketsphinx finds. Of terms looked for together, each one's share of the time."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
 what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as
 all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34."""
-LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown; again:
-the same terms once more, for of an archive larger than the memory (the last: 59 GB, 24 GiB) a new term's pages are on
-the disk; lists of them with 20 hits a term, and with all; places: those rescored. Peak: with the pages
-of files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
+LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
+again: the same terms once more, for of an archive larger than the memory (the last: 59 GB, 24 GiB) a new term's pages
+are on the disk; lists of them with 20 hits a term, and with all; places: those rescored. Peak: with the pages of
+files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
 speech; larger ones are copies, moved as neighbours differ."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
