@@ -4,8 +4,8 @@ faiss maps the lists of some kinds of index, but reads those of fast scan into m
 Here a search reads from the disk what it visits, and processes that search one archive share it. In the file come, all
 numbers little-endian:
 
-- the index as faiss writes it, its lists empty
-- of each list its codes, filled up with zeros to whole blocks of 32 codes, then its ids (int64)
+- the index as faiss writes it, its lists empty, and zeros up to a multiple of 64 bytes
+- of each list its codes, then its ids (int64), either filled up with zeros to whole blocks of 32
 - how long each list is (int64), where the first begins, and MAGIC
 
 Of fast scan, codes are in the order in which faiss scans a block of them.
@@ -23,6 +23,7 @@ import numpy as np
 
 MAGIC = b"stdlists"
 BLOCK = 32  # codes that fast scan scans at a time
+_ALIGNED = 64  # bytes of a line of the cache
 _END = struct.Struct("<q8s")
 _PLACE = np.dtype([("size", np.uint64), ("capacity", np.uint64), ("offset", np.uint64)])  # as faiss's OnDiskOneList
 
@@ -42,13 +43,13 @@ def write_lists(file: IO[bytes], inverted: Any) -> None:
     """Write the lists of an inverted file at the end of a file that faiss has written it to."""
     lists = inverted.invlists
     sizes = np.array([lists.list_size(number) for number in range(lists.nlist)], np.int64)
+    file.write(bytes(-file.tell() % _ALIGNED))
     start = file.tell()
     for number, size in enumerate(sizes):
         if size:
-            codes = _codes(inverted, lists, number)
-            file.write(codes.data)
-            file.write(bytes(int(_padded(size)) * inverted.code_size - len(codes)))
-            file.write(_ids(lists, number).data)
+            for values, width in ((_codes(inverted, lists, number), inverted.code_size), (_ids(lists, number), 8)):
+                file.write(values.data)
+                file.write(bytes(int(_padded(size)) * width - values.nbytes))
     file.write(sizes.tobytes())
     file.write(_END.pack(start, MAGIC))
 
@@ -105,7 +106,7 @@ def _places(inverted: Any, path: Path) -> _Places:
     sizes = np.frombuffer(content, np.int64, n_lists)
     if sizes.min() < 0 or sizes.max() > n_bytes:
         raise ValueError("lists of no possible length")
-    taken = (_padded(sizes) * width + 8 * sizes).astype(np.float64)  # whose sum cannot overflow
+    taken = (_padded(sizes) * (width + 8)).astype(np.float64)  # whose sum cannot overflow
     if not 0 <= start <= n_bytes or start + taken.sum() + table != n_bytes or sizes.sum() != inverted.ntotal:
         raise ValueError("lists of another length")
     offsets = start + np.concatenate([[0], np.cumsum(taken[:-1])]).astype(np.int64)

@@ -155,6 +155,7 @@ def test_lists_are_read_from_the_disk_when_they_are_visited(settings: VectorSett
     mapped: Any = faiss.downcast_InvertedLists(loaded._inverted.invlists)
     assert type(mapped) is faiss.OnDiskInvertedLists
     assert mapped.read_only
+    assert {int(mapped.get_ids(number)) % 64 for number in range(settings.n_lists)} == {0}
     index.save(tmp_path / "again")  # which took its lists for a moment
     assert (tmp_path / "again").read_bytes() == (tmp_path / "index").read_bytes()
 
