@@ -23,6 +23,7 @@ SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so t
 LONGEST_EMBEDDED = 20  # phones: training sees no longer terms, and slices hold few
 PHONE_SECONDS = 0.12  # of slow speech
 SHORTEST_HIT = 0.02  # seconds: a phone posterior
+ALIKE = 0.9  # cosine of two pronunciations from which the first pass finds with one what it would with the other
 WORTH = 1.5  # nats by which a frame must be likelier than chance for the alignment to reach out for it
 
 
@@ -74,9 +75,16 @@ class Query:
     def vectors(self) -> np.ndarray:
         """What the first pass looks for (v, dim), rows L2-normalised.
 
-        Each pronunciation, or, without text, the mean of the examples: text finds what an example would and more.
+        Each pronunciation but those that are ALIKE one before, or, without text, the mean of the examples: text finds
+        what an example would and more.
         """
-        return self.text_embeddings if self.pronunciations else self.example_embedding[None]
+        if not self.pronunciations:
+            return self.example_embedding[None]
+        kept: list[int] = []
+        for i, embedding in enumerate(self.text_embeddings):
+            if not (self.text_embeddings[kept] @ embedding >= ALIKE).any():
+                kept.append(i)
+        return self.text_embeddings[kept]
 
 
 @dataclass(frozen=True, slots=True)

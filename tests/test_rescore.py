@@ -226,3 +226,10 @@ def test_terms_are_rescored_together_as_each_alone(archive: Archive) -> None:
             assert features.keys() == of_alone.keys()
             for name, value in of_alone.items():
                 np.testing.assert_allclose(features[name][here], value, atol=1e-5, err_msg=name)
+
+
+def test_pronunciations_alike_are_looked_for_once() -> None:
+    """The first of them; of two that are alike but to a third that is left out, both."""
+    angles = np.array([0.0, 0.4, 0.8, 2.0, 2.1])  # cosines of .4: .92, of .8: .70
+    query = Query((("AH",),) * 5, np.stack([np.cos(angles), np.sin(angles)], axis=1), ())
+    np.testing.assert_array_equal(query.vectors, query.text_embeddings[[0, 2, 3]])
