@@ -1,6 +1,6 @@
 """`python -m stdsearch` is the `stdsearch` command."""
 
-from stdsearch.cli import main
+from stdsearch.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -293,6 +293,20 @@ def test_there_is_no_archive(tmp_path: Path) -> None:
     assert line.startswith("stdsearch: nowhere")
 
 
+def test_a_full_disk_is_told_in_a_line(archive_folder: Path) -> None:
+    command = [sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "evening"]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr == "stdsearch: the output: No space left on device; make room and run again\n"
+
+
+def test_a_process_that_ends_at_once_has_written_all(archive_folder: Path, run: Run) -> None:
+    command = [sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "evening"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == run("evening").stdout
+
+
 def test_an_archive_of_no_segments_has_no_hits(tmp_path: Path, encoder: SpanEncoder, encoder_file: Path) -> None:
     write_wav(tmp_path / "brief.wav", np.full(800, 0.1))
     sources = find_sources([tmp_path / "brief.wav"])
