@@ -567,8 +567,8 @@ what an index loses. One query after the other, in one process on one core: 20 h
 pocketsphinx finds. Of terms looked for together, each one's share of the time."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
 what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as
-all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34. The archives were of the format before, with
-twice the bytes an embedding, and count the encoder's 11 MiB."""
+all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34. The archives
+were of the format before, with twice the bytes an embedding, and count the encoder's 11 MiB."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
 again: the same terms once more, for of an archive larger than the memory (the last: 59 GB, 24 GiB) a new term's pages
 are on the disk; lists of them with 20 hits a term, and with all; places: those rescored. Peak: with the pages of
