@@ -190,24 +190,24 @@ def frames_at(
 
 
 def pool_spans(
-    hidden: np.ndarray, logit: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, *, variance_floor: float
+    frames: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, *, variance_floor: float
 ) -> np.ndarray:
     """Pooled spans (n, (parts + 1) * d) float32 of one sequence of frames; defined by `encoder.pooling.pool_spans`.
 
-    hidden: (T, d); logit: (T,); begin, end: (n,) in frames, 0 <= begin < end <= T. Each span's own frames are summed:
-    of slices, which have 5 to 40, that takes two thirds of what reading prefix sums does, and of the spans of many
-    candidates, which share none, a tenth. Other threads run meanwhile.
+    frames: (T, d + 1), a vector and, last, the attention logit each; begin, end: (n,) in frames, 0 <= begin < end <= T.
+    Each span's own frames are summed: of slices, which have 5 to 40, that takes two thirds of what reading prefix sums
+    does, and of the spans of many candidates, which share none, a tenth. Other threads run meanwhile.
     """
-    weight = np.exp(np.asarray(logit, np.float64))
-    rows = np.ascontiguousarray(hidden, np.float32)  # in place of every other width's strides: what vectorises
+    rows = np.ascontiguousarray(frames, np.float32)
+    weight = np.exp(rows[:, -1].astype(np.float64))
     return _pool(rows, weight, np.asarray(begin, np.float64), np.asarray(end, np.float64), parts, variance_floor)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # damaged frames, which weigh nothing, give no numbers
 def _pool(
-    hidden: np.ndarray, weight: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, floor: float
+    frames: np.ndarray, weight: np.ndarray, begin: np.ndarray, end: np.ndarray, parts: int, floor: float
 ) -> np.ndarray:
-    n_frames, d = hidden.shape
+    n_frames, d = len(frames), frames.shape[1] - 1
     pooled = np.empty((len(begin), (parts + 1) * d), np.float32)
     part, whole, square = np.empty((3, d), np.float32)
     for i in range(len(begin)):
@@ -220,9 +220,9 @@ def _pool(
                 share = np.float32(weight[t] * (min(last, t + 1.0) - max(first, float(t))))
                 inside += share
                 for j in range(d):
-                    weighted = share * hidden[t, j]
+                    weighted = share * frames[t, j]
                     part[j] += weighted
-                    square[j] += weighted * hidden[t, j]
+                    square[j] += weighted * frames[t, j]
             total += inside
             for j in range(d):
                 whole[j] += part[j]

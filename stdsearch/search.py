@@ -5,11 +5,11 @@ request verified, calibrated, decided. A term takes one core; those of a list ar
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
-from math import sqrt
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
 from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import Candidates, Query, rescore
-from stdsearch.threads import shared_out
+from stdsearch.threads import n_threads, shared_out
 from stdsearch.types import Hit, Spoken, TermHits
 from stdsearch.verifier import Verifier
 
@@ -32,8 +32,8 @@ SEGMENTS_A_PLACE = 8  # looked at for each place that is rescored; they are of f
 FEWEST_PLACES, MOST_PLACES = 150, 3000  # rescored for each term
 PLACES_AN_HOUR = 30  # of an archive: the term, and what sounds like it, is said in each
 PLACES_AT_A_GLANCE = 10  # times the root of the hours: where the best few hits are sought
-BATCH = 16  # terms of a list searched for together
-PLACES_IN_BATCH = BATCH * FEWEST_PLACES  # whose frames are in memory at a time
+BATCH = 64  # terms of a list searched for together, at most: lists of the index that several visit are read once
+PLACES_IN_BATCH = BATCH * FEWEST_PLACES  # at most
 
 
 def depth_for(seconds: float, limit: int | None = None) -> int:
@@ -145,7 +145,7 @@ class Archive:
 
     def search_all(
         self,
-        requests: Iterable[Request],
+        requests: Sequence[Request],
         *,
         where: str | None = None,
         limit: int | None = None,
@@ -169,7 +169,8 @@ class Archive:
             beta=beta,
             normalisation=normalisation,
         )
-        for results in shared_out(find, _batches(requests, min(BATCH, max(1, PLACES_IN_BATCH // depth)))):
+        at_most = min(BATCH, max(1, PLACES_IN_BATCH // depth))
+        for results in shared_out(find, _batches(requests, at_most, n_threads())):
             for request, found, error in results:
                 if error is not None:
                     if on_error is None:
@@ -291,10 +292,15 @@ def decided(
     return [tuple(own) for own in hits]
 
 
-def _batches(requests: Iterable[Request], n: int) -> Iterator[list[Request]]:
-    """The requests in turn, at most n together, and those of one kind: with text or not, with examples or not."""
+def _batches(requests: Sequence[Request], at_most: int, n_threads: int) -> Iterator[list[Request]]:
+    """The requests in turn, so many together that all threads have the same to do, and of one kind.
+
+    One kind: with text or not, with examples or not.
+    """
+    rounds = ceil(len(requests) / (at_most * n_threads))
+    size = ceil(len(requests) / max(1, rounds * n_threads))
     for _, alike in groupby(requests, lambda request: (not request.text.strip(), not request.examples)):
-        while batch := list(islice(alike, n)):
+        while batch := list(islice(alike, size)):
             yield batch
 
 

@@ -33,6 +33,13 @@ def set_threads(n_threads: int) -> None:
     numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
 
 
+def n_threads() -> int:
+    """What `set_threads` gave."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """What work makes of each item, in their order, by as many threads as `set_threads` gave, which take a core each.
 
@@ -40,15 +47,15 @@ def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
     """
     rest = iter(items)
     first = list(islice(rest, 2))
-    with _one_each() as n_threads:
-        if n_threads == 1 or len(first) < 2:
+    with _one_each() as threads:
+        if threads == 1 or len(first) < 2:
             yield from map(work, chain(first, rest))
             return
-        with ThreadPoolExecutor(n_threads, initializer=set_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(threads, initializer=set_threads, initargs=(1,)) as pool:
             waiting: deque[Future[_Result]] = deque()
             for item in chain(first, rest):
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > n_threads:
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -57,11 +64,9 @@ def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
 @contextmanager
 def _one_each() -> Iterator[int]:
     """Inside, torch, faiss and numba take one thread each; gives how many they had, and gives these back."""
-    import torch
-
-    n_threads = torch.get_num_threads()
+    before = n_threads()
     set_threads(1)
     try:
-        yield n_threads
+        yield before
     finally:
-        set_threads(n_threads)
+        set_threads(before)

@@ -26,7 +26,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.inverted_lists import BLOCK, load_lists, map_lists, without_lists, write_lists
 from stdsearch.vector_settings import VectorSettings
 
-ENERGY = 0.99  # of the mean square of the vectors: what the axes of ivf-pq keep
+ENERGY = 0.98  # of the mean square of the vectors: what the axes of ivf-pq keep
 TARGETS = 100  # nearest vectors that recall is measured by
 SMALL = 64 << 20  # bytes that any index may take, which its file need not have: tables of ivf-pq
 _READING = threading.Lock()  # the limits of `_bounded` are those of the process

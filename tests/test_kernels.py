@@ -68,14 +68,14 @@ def test_pooled_spans_equal_their_definition() -> None:
         torch.tensor(end, dtype=torch.float32),
         3,
     )
-    pooled = pool_spans(hidden, logit, begin, end, 3, variance_floor=pooling.VARIANCE_FLOOR)
+    pooled = pool_spans(np.c_[hidden, logit], begin, end, 3, variance_floor=pooling.VARIANCE_FLOOR)
     np.testing.assert_allclose(pooled, expected.numpy(), atol=5e-3)
 
 
 def test_a_pooled_span_by_hand() -> None:
     """Frames 1 to 4 in two parts: weights 1 3 | 1 1, values 0 4 | 2 6."""
     hidden, weight = np.array([[9.0], [0.0], [4.0], [2.0], [6.0]]), np.array([5.0, 1.0, 3.0, 1.0, 1.0])
-    pooled = pool_spans(hidden, np.log(weight), np.array([1]), np.array([5]), 2, variance_floor=1e-4)
+    pooled = pool_spans(np.c_[hidden, np.log(weight)], np.array([1]), np.array([5]), 2, variance_floor=1e-4)
     mean = (12 + 8) / 6
     deviation = np.sqrt((48 + 4 + 36) / 6 - mean**2)
     np.testing.assert_allclose(pooled, [[3.0, 4.0, deviation]], rtol=1e-6)
@@ -84,5 +84,5 @@ def test_a_pooled_span_by_hand() -> None:
 def test_a_faint_span_behind_loud_ones_keeps_its_precision() -> None:
     hidden = np.random.default_rng(0).normal(size=(2000, 1)).astype(np.float32)
     logit = np.append(np.full(1990, 5.0), np.full(10, -5.0))
-    pooled = pool_spans(hidden, logit, np.array([1990]), np.array([2000]), 1, variance_floor=1e-4)
+    pooled = pool_spans(np.c_[hidden, logit], np.array([1990]), np.array([2000]), 1, variance_floor=1e-4)
     np.testing.assert_allclose(pooled, [[hidden[1990:].mean(), hidden[1990:].std()]], rtol=1e-4)

@@ -207,8 +207,12 @@ def test_the_middle_of_a_long_term_is_embedded() -> None:
     assert phones[middle(phones)] == phones[6:26]
 
 
-def test_terms_are_rescored_together_as_each_alone(archive: Archive) -> None:
+@pytest.mark.parametrize("at_a_time", [2, 3, 100])
+def test_terms_are_rescored_together_as_each_alone(
+    archive: Archive, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With different numbers of pronunciations, a long one among them; the second term has no candidate."""
+    monkeypatch.setattr("stdsearch.rescore.AT_A_TIME", at_a_time)
     texts = [text_query(archive, *p) for p in ((STAR, ("AH",)), (STAR,), (LONG,), (("AH", "T"), STAR))]
     heard = [example(archive, 1.2, 1.64), example(archive, 0.4, 1.2), example(archive, 0.4, 2.8, 0.4)]
     spoken = [Query((), np.empty((0, 8), np.float32), examples) for examples in (heard[:2], heard, heard[2:], heard)]
@@ -218,6 +222,7 @@ def test_terms_are_rescored_together_as_each_alone(archive: Archive) -> None:
     columns = [np.concatenate([getattr(own, field.name) for own in places]) for field in fields(Candidates)]
     for queries in (texts, spoken, both):
         found, features = rescore(queries, Candidates(*columns), archive.reader, archive.encoder)
+        assert found.term.tolist() == sorted(found.term.tolist())
         for own, term in zip(four, (0, 2, 3), strict=True):
             alone, of_alone = rescore([queries[term]], own, archive.reader, archive.encoder)
             here = found.term == term

@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stdsearch import search
 from stdsearch.audio import read, write_wav
 from stdsearch.encoder import Frames, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
-from stdsearch.search import BATCH, SEGMENTS_A_PLACE, Archive, Request, depth_for
+from stdsearch.search import SEGMENTS_A_PLACE, Archive, Request, depth_for
 from stdsearch.types import Hit, Spoken
 
 TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
@@ -174,11 +175,14 @@ def test_a_request_that_cannot_be_searched_for_need_not_stop_the_others(archive:
     assert [bool(result.hits) for result in results] == [True, False, False, True]
 
 
-def test_terms_searched_for_together_have_the_hits_of_each_alone(archive: Archive, archive_folder: Path) -> None:
-    """More than a batch of texts, then kinds that are not batched with them."""
+def test_terms_searched_for_together_have_the_hits_of_each_alone(
+    archive: Archive, archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many batches of texts, then kinds that are not batched with them."""
+    monkeypatch.setattr(search, "BATCH", 8)
     spoken = Spoken(archive_folder / "audio" / "odd.wav", 0.4, 0.72)
     texts = [f"/{phone} AH T/" for phone in PHONES] + list(TEXTS)
-    assert len(texts) > 2 * BATCH
+    assert len(texts) > 32
     requests = [Request(f"KW-{i}", text) for i, text in enumerate(texts)]
     requests += [Request("A", "", (spoken,)), Request("B", "star", (spoken,)), Request("C", "star")]
     together = list(archive.search_all(requests, limit=9))
@@ -285,3 +289,14 @@ def test_an_encoder_of_other_weights_is_refused(archive_folder: Path, tmp_path: 
     save_encoder(other, copy / "encoder.safetensors")
     with pytest.raises(StdSearchError, match=r"but the archive was made by .* restore the encoder or index again"):
         Archive.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("n_terms", "at_most", "threads", "sizes"),
+    [(0, 64, 2, []), (1, 64, 2, [1]), (39, 64, 2, [20, 19]), (130, 64, 2, [33, 33, 33, 31]), (5, 1, 3, [1] * 5)],
+)
+def test_a_list_is_shared_out_evenly(n_terms: int, at_most: int, threads: int, sizes: list[int]) -> None:
+    requests = [Request(f"KW-{i}", "word") for i in range(n_terms)]
+    batches = list(search._batches(requests, at_most, threads))
+    assert [len(batch) for batch in batches] == sizes
+    assert [request for batch in batches for request in batch] == requests

@@ -61,6 +61,7 @@ class Encoder(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
+    rows_per_frame: ClassVar[int] = 1  # of phone posteriors, and of log odds of edges
     settings: Settings
     log_prior: Tensor  # (len(SYMBOLS),), only with a phone head: log share of each symbol in the training data
 
@@ -97,7 +98,7 @@ class Encoder(nn.Module, ABC):
         """Embeddings (n, dim) of phones (n, L), indices into SYMBOLS, zero beyond lengths (n,)."""
 
     def phone_log_posteriors(self, frames: Frames) -> np.ndarray | None:
-        """Log posteriors (k T, len(SYMBOLS)) float32, k rows for each frame; None from an encoder without such a head.
+        """Log posteriors (k T, len(SYMBOLS)) float32, k = rows_per_frame; None from an encoder without such a head.
 
         Where there is one, `log_prior` is what they are compared with.
         """

@@ -146,6 +146,7 @@ class SpanEncoder(Encoder):
     """The encoder that ships; training calls `encode`, `pool` and `text`."""
 
     kind = "span"
+    rows_per_frame = 2
     settings: EncoderSettings
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
@@ -157,8 +158,8 @@ class SpanEncoder(Encoder):
         self.out = nn.Linear(s.channels, s.hidden)
         self.out_norm = nn.LayerNorm(s.hidden)
         self.attention = nn.Linear(s.hidden, 1)
-        self.phone_head = nn.Linear(s.hidden, 2 * len(SYMBOLS))
-        self.edge_head = nn.Linear(s.hidden, 2)
+        self.phone_head = nn.Linear(s.hidden, self.rows_per_frame * len(SYMBOLS))
+        self.edge_head = nn.Linear(s.hidden, self.rows_per_frame)
         self.span_head = SpanHead(s.hidden, s)
         self.text = TextEncoder(s)
         self.register_buffer("log_prior", torch.full((len(SYMBOLS),), -math.log(len(SYMBOLS))))
@@ -191,7 +192,7 @@ class SpanEncoder(Encoder):
     def phone_logits(self, hidden: Tensor) -> Tensor:
         """Phone logits (B, 2 T, len(SYMBOLS)) of frame vectors (B, T, hidden): two of 20 ms from each frame."""
         logits: Tensor = self.phone_head(hidden)
-        return logits.reshape(*hidden.shape[:-2], 2 * hidden.shape[-2], len(SYMBOLS))
+        return logits.reshape(*hidden.shape[:-2], self.rows_per_frame * hidden.shape[-2], len(SYMBOLS))
 
     def edge_logits(self, hidden: Tensor) -> Tensor:
         """Log odds (B, 2 T) that a word begins or ends in or beside each 20 ms of frame vectors (B, T, hidden)."""
@@ -215,8 +216,7 @@ class SpanEncoder(Encoder):
         length = len(frames.hidden)
         begin = np.clip(np.asarray(tbeg) / frames.frame_seconds, 0, length - 0.5)
         end = np.maximum(np.minimum(np.asarray(tend) / frames.frame_seconds, length), begin + 0.5)
-        hidden, logit = frames.hidden[:, :-1], frames.hidden[:, -1]
-        pooled = kernels.pool_spans(hidden, logit, begin, end, self.settings.parts, variance_floor=VARIANCE_FLOOR)
+        pooled = kernels.pool_spans(frames.hidden, begin, end, self.settings.parts, variance_floor=VARIANCE_FLOOR)
         with _fast_numbers():
             embedding: Tensor = self.span_head(torch.from_numpy(pooled))
         return embedding.numpy()
@@ -228,8 +228,9 @@ class SpanEncoder(Encoder):
     @torch.inference_mode()
     def phone_log_posteriors(self, frames: Frames) -> np.ndarray:
         """Log posteriors (2 T, len(SYMBOLS)) float32 of the phones, one row for each 20 ms."""
-        logits = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1]))
-        return logits.log_softmax(dim=-1).numpy()
+        with _fast_numbers():
+            logits = self.phone_logits(torch.from_numpy(frames.hidden[:, :-1]))
+        return logits.float().log_softmax(dim=-1).numpy()
 
     @torch.inference_mode()
     def edge_log_odds(self, frames: Frames) -> np.ndarray:
