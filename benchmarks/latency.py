@@ -7,13 +7,14 @@ segments have ids of their own. In all but the first copy, embeddings are moved 
 frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists of the index fill as real speech fills
 them. The index is of the kind that its size gives, and tuned as indexing does.
 
-In each archive, in a fresh process: the terms of the task, or --terms of them, one after the other, after as many
-others that warm it up, 20 hits shown; the same terms again, whose pages are in memory by then, which in an archive
-larger than the memory those of a new term are not; then a KWList of --kwlist terms, 20 hits a term, and one for all
-hits, which is shorter where a term has more than 150 places. The depth is what search takes for either. Pronunciation
-included. Milliseconds on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a whole process
-in the archive whose hours are nearest to ten, beside a process that only imports torch. Writes
-benchmarks/results/latency.json and draws latency.png.
+In each archive, in a fresh process: opening it, with a first term; the terms of the task, or --terms of them, one after
+the other, after as many others that warm it up, 20 hits shown; the same terms again, whose pages are in memory by then,
+which in an archive larger than the memory those of a new term are not; then a KWList of --kwlist terms, 20 hits a term,
+and one for all hits, which is shorter where a term has more than 150 places. The depth is what search takes for either.
+Pronunciation included. Milliseconds on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a
+whole process in the archive whose hours are nearest to ten, beside a process that only imports torch. With --memory-gib
+the largest archive is measured again by a process that may hold no more, pages of files included, of which none is in
+memory when it starts (Linux, as root). Writes benchmarks/results/latency.json and draws latency.png.
 """
 
 import argparse
@@ -61,10 +62,13 @@ def main() -> None:
     parser.add_argument("--kwlist", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5, help="of the whole process")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--memory-gib", type=float)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     set_threads(arguments.threads)
     if arguments.child:
+        if arguments.memory_gib:
+            confine(arguments.memory_gib)
         print(json.dumps(measure(arguments.archive, arguments.task, arguments.terms, arguments.kwlist)))
         return
     sizes = []
@@ -73,18 +77,36 @@ def main() -> None:
         made = {} if (archive / FILE_NAME).exists() else enlarge(open_archive(arguments.archive), copies, archive)
         command = [sys.executable, __file__, str(archive), str(arguments.task), "--out", str(arguments.out), "--child"]
         command += [f"--{name}={getattr(arguments, name)}" for name in ("terms", "kwlist", "threads")]
-        child = subprocess.run(command, check=True, capture_output=True, text=True)
-        sizes.append({"copies": copies} | made | json.loads(child.stdout))
+        sizes.append({"copies": copies} | made | measured_by(command))
         print(sizes[-1], flush=True)
+    confined = measured_by([*command, f"--memory-gib={arguments.memory_gib}"]) if arguments.memory_gib else None
     asked = min(sizes, key=lambda size: abs(size["hours"] - COLD_HOURS))
     archive = arguments.out / f"copies-{asked['copies']}"
     query = ["-m", "stdsearch", "query", str(archive), COLD_TERM, "--threads", str(arguments.threads)]
     cold = {"torch": process(["-c", "import torch"], arguments.runs), "query": process(query, arguments.runs)}
     cold["hours"] = asked["hours"]
-    result = {"sizes": sizes, "cold": cold, "load_average": round(os.getloadavg()[1], 1)}
+    result = {"sizes": sizes, "confined": confined, "memory_gib": arguments.memory_gib, "cold": cold}
+    result |= {"load_average": round(os.getloadavg()[1], 1)}
     written = write_result("latency", result, threads=arguments.threads, runs=arguments.runs)
     draw(sizes, written.with_suffix(".png"))
     print(written.read_text(encoding="utf-8"))
+
+
+def measured_by(command: Sequence[str]) -> dict[str, Any]:
+    """What a process of its own measures."""
+    figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
+
+
+def confine(gib: float) -> None:
+    """Let this process hold no more memory than that, pages of files included; those that are in memory go first."""
+    Path("/proc/sys/vm/drop_caches").write_text("1", encoding="ascii")  # else they count for who read them
+    first, second = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")  # of version 2, of version 1
+    group = (second if second.exists() else first) / "stdsearch-latency"
+    group.mkdir(exist_ok=True)
+    limit = group / ("memory.limit_in_bytes" if second.exists() else "memory.max")
+    limit.write_text(str(round(gib * 2**30)), encoding="ascii")
+    (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
 
 
 def draw(sizes: Sequence[dict[str, Any]], path: Path) -> None:
@@ -186,11 +208,15 @@ def nudged(block: QuantisedFrames, random: np.random.Generator) -> QuantisedFram
 
 def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) -> dict[str, Any]:
     """Figures of one archive, in a process that has done nothing else."""
-    archive, reader = Archive.open(archive_path), open_archive(archive_path)
+    reader = open_archive(archive_path)
     texts = [request.text for request in Task.read(task_path).requests("text")]
     drawn = np.random.default_rng(0).permutation(len(texts))
     requests = [Request(f"KW-{i}", texts[i]) for i in drawn]
     asked, others = requests[:n_terms], requests[n_terms : 2 * n_terms]
+    began = time.perf_counter()
+    archive = Archive.open(archive_path)
+    archive.search(others[0].text if others else texts[0], limit=SHOWN)
+    opening = time.perf_counter() - began
     for request in [*others, *asked[:1]]:
         archive.search(request.text, limit=SHOWN)
     first, again = (
@@ -211,6 +237,7 @@ def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) ->
         "segments": reader.n_segments,
         "vectors": dict(reader.settings["vectors"]),
         "terms": len(asked),
+        "opening_seconds": round(opening, 2),
         "ms_p50": _percentile(wall, 50),
         "ms_p95": _percentile(wall, 95),
         "again_ms_p50": _percentile(again[:, 0], 50),

@@ -220,8 +220,7 @@ class Archive:
         kept = _apart(places, places.score)
         kept = kept[_place_in_group(term[kept]) < depth]
         places, features = rescore(queries, places.take(kept), self.reader, self.encoder, self.verifier)
-        duration = np.array([self.reader.recordings[i].duration for i in places.recording_id.tolist()])
-        return places.within(duration), features
+        return places.within(self.reader.durations(places.recording_id)), features
 
     def _hits(
         self,
@@ -239,7 +238,8 @@ class Archive:
         if not len(places):
             return [()] * len(queries)
         calibration = self.calibrations.get(queries[0].mode, self.uncalibrated)
-        paths = {i: self.reader.recordings[i].path for i in places.recording_id.tolist()}
+        recordings = np.unique(places.recording_id)
+        paths = dict(zip(recordings.tolist(), self.reader.paths(recordings), strict=True))
         return decided(
             places,
             features,

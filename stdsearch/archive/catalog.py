@@ -7,7 +7,7 @@ opens in any version of DuckDB, is never locked, and cannot carry a view that re
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +123,38 @@ class Catalog:
         rows = zip(*(self._table[name].to_pylist() for name in COLUMNS.names), strict=True)
         return {row[0]: Recording(*row) for row in rows}
 
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """The ids (n,) int64 of all recordings, ascending."""
+        return np.sort(self._table["recording_id"].to_numpy()).astype(np.int64)
+
+    @property
+    def shards(self) -> list[str]:
+        """The stems of all shards that hold a recording."""
+        return list(pc.unique(self._table["shard"]).to_pylist())
+
+    def durations(self, ids: np.ndarray) -> np.ndarray:
+        """How many seconds recordings (n,) of the catalog last, (n,) float64."""
+        return np.asarray(self._table["duration"].to_numpy()[self._rows(ids)])
+
+    def paths(self, ids: np.ndarray) -> list[str]:
+        """The paths (n,) of recordings (n,) of the catalog."""
+        return list(self._table["path"].take(self._rows(ids)).to_pylist())
+
+    def segments(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first segment (n,) of recordings (n,) of the catalog, and how many (n,) it has."""
+        rows = self._rows(ids)
+        first, n_segments = (self._table[name].to_numpy()[rows] for name in ("first_segment", "n_segments"))
+        return first, n_segments
+
+    def _rows(self, ids: np.ndarray) -> np.ndarray:
+        """Where recordings (n,) of the catalog stand in its table."""
+        return np.asarray(self._order[np.searchsorted(self.ids, ids)])
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self._table["recording_id"].to_numpy(), kind="stable")
+
     def where(self, condition: str) -> np.ndarray:
         """The ids (n,) int64, ascending, of the recordings for which an SQL condition holds.
 
@@ -181,13 +213,14 @@ def _complaint(table: pa.Table, counts: Counts, next_ids: NextIds) -> str | None
         return "it has recordings without channels or duration"
     if channels.sum(dtype=np.int64) != counts.channels:
         return f"its recordings have {channels.sum(dtype=np.int64)} channels, not {counts.channels}"
-    if (total := sum(n_segments.tolist())) != counts.segments:
-        return f"its recordings have {total} segments, not {counts.segments}"
-    if not abs((lasting := sum(seconds.tolist())) - counts.seconds) <= SLACK:
-        return f"its recordings last {lasting} s, not {counts.seconds} s"
-    spans = sorted((a, a + n) for a, n in zip(first.tolist(), n_segments.tolist(), strict=True) if n)
-    if any(one[1] > other[0] for one, other in pairwise(spans)):
+    held = np.flatnonzero(n_segments)
+    held = held[np.argsort(first[held], kind="stable")]
+    if (first[held][1:] < (first + n_segments)[held][:-1]).any():
         return "segments belong to two recordings"
+    if (total := int(n_segments.sum())) != counts.segments:  # no more than there are ids
+        return f"its recordings have {total} segments, not {counts.segments}"
+    if not abs((lasting := float(seconds.sum())) - counts.seconds) <= SLACK:
+        return f"its recordings last {lasting} s, not {counts.seconds} s"
     if len(pc.unique(table["path"])) < len(table):
         return "it has two recordings of one path"
     if _looks_odd(table["path"]) or _looks_odd(table["source"]):

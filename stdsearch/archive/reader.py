@@ -93,8 +93,9 @@ class ArchiveReader:
     @property
     def segment_ids(self) -> np.ndarray:
         """The ids (n_segments,) int64, ascending: without gaps from 0 on, unless recordings were removed."""
-        ranges = [np.arange(r.first_segment, r.first_segment + r.n_segments) for r in self.recordings.values()]
-        return np.sort(np.concatenate([np.empty(0, np.int64), *ranges]))
+        first, n_segments = self._catalog.segments(self._catalog.ids)
+        before = np.cumsum(n_segments) - n_segments
+        return np.sort(np.repeat(first - before, n_segments) + np.arange(n_segments.sum()))
 
     @property
     def total_seconds(self) -> float:
@@ -103,8 +104,16 @@ class ArchiveReader:
 
     @cached_property
     def recordings(self) -> dict[int, Recording]:
-        """Every recording by its id."""
+        """Every recording by its id; search, to which half a million may matter, asks for the columns below."""
         return self._catalog.recordings()
+
+    def durations(self, recording_id: np.ndarray) -> np.ndarray:
+        """How many seconds recordings (n,) last."""
+        return self._catalog.durations(recording_id)
+
+    def paths(self, recording_id: np.ndarray) -> list[str]:
+        """The paths (n,) of recordings (n,)."""
+        return self._catalog.paths(recording_id)
 
     @cached_property
     def recordings_of_shard(self) -> dict[str, list[Recording]]:
@@ -149,7 +158,8 @@ class ArchiveReader:
         would. Which k these are a compressed index says; their cosines are those of the embeddings themselves. Where
         there are fewer than k, ids are -1 and scores -inf.
         """
-        scores, ids = self._vectors.nearest(queries, k, allowed=self._segments_of(recording_ids))
+        allowed = None if recording_ids is None else self._segments_of(recording_ids)
+        scores, ids = self._vectors.nearest(queries, k, allowed=allowed)
         if ids.size and ids.max() >= len(self._spans):
             raise damaged(
                 self.path / self.manifest.part("vectors").name, "it has vectors of segments that are not there"
@@ -218,24 +228,22 @@ class ArchiveReader:
 
     @cached_property
     def _codes(self) -> SegmentCodes:
-        return SegmentCodes(map(self.segments_file, self.recordings_of_shard), self.manifest.encoder.dim)
+        return SegmentCodes(map(self.segments_file, self._catalog.shards), self.manifest.encoder.dim)
 
     @cached_property
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
         """The blocks (n,) of frames of all shards by recording channel and first frame, and the keys (n,) of either."""
-        tables = [self.frames_file(shard).table for shard in self.recordings_of_shard]
+        tables = [self.frames_file(shard).table for shard in self._catalog.shards]
         blocks = np.concatenate([np.empty(0, BLOCK), *tables])
         keys = _channel_key(blocks["recording_id"], blocks["channel"])
         order = np.lexsort((blocks["first_frame"], keys))
         return blocks[order], keys[order]
 
-    def _segments_of(self, recording_ids: np.ndarray | None) -> np.ndarray | None:
-        """A mask over segment ids, True for the segments of some recordings; None, which stands for all, gives None."""
-        if recording_ids is None:
-            return None
+    def _segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
+        """A mask over segment ids, True for the segments of some recordings."""
         mask = np.zeros(len(self._spans), bool)
-        for recording in (self.recordings[int(recording_id)] for recording_id in recording_ids):
-            mask[recording.first_segment : recording.first_segment + recording.n_segments] = True
+        for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
+            mask[first : first + n_segments] = True
         return mask
 
     @cached_property
@@ -251,8 +259,9 @@ class ArchiveReader:
     @cached_property
     def _is_recording(self) -> np.ndarray:
         """By id, whether there is such a recording; False for the id beyond the last, and so for -1."""
-        mask = np.zeros(max(self.recordings, default=-1) + 2, bool)
-        mask[list(self.recordings)] = True
+        ids = self._catalog.ids
+        mask = np.zeros(max(ids, default=-1) + 2, bool)
+        mask[ids] = True
         return mask
 
     @cached_property

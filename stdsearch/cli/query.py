@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.types import TermHits
 
 if TYPE_CHECKING:
-    from stdsearch.search import Archive, Request
+    from stdsearch.search import Request
 
 NORMALISATIONS = ("kst", "sto")  # of stdsearch.calibrate.normalise
 FORMATS = ("table", "json", "csv", "kwslist")
@@ -135,9 +135,10 @@ def query(
         header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
     if clips:
+        sources = {recording.path: Path(recording.source) for recording in opened.reader.recordings.values()}
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
             for result in progress.track(results, description="Cutting clips"):
-                _cut_clips(opened, result, clips)
+                _cut_clips(sources, result, clips)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
 
@@ -220,11 +221,10 @@ def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
             yield [result.kwid, result.term, hit.recording, *times]
 
 
-def _cut_clips(archive: "Archive", result: TermHits, folder: Path) -> None:
-    """DIR/TERM-001-RECORDING-TBEG.wav and so on, in the order of the hits."""
+def _cut_clips(sources: Mapping[str, Path], result: TermHits, folder: Path) -> None:
+    """DIR/TERM-001-RECORDING-TBEG.wav and so on, in the order of the hits; sources: the files, by recording."""
     from stdsearch import audio
 
-    sources = {recording.path: Path(recording.source) for recording in archive.reader.recordings.values()}
     for rank, hit in enumerate(result.hits, start=1):
         source = sources[hit.recording]
         if not source.exists():
