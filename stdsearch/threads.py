@@ -1,12 +1,16 @@
-"""How many cores this process may use, set for torch, faiss and numba in one place."""
+"""How many cores this process may use, set for torch, faiss, numba and numpy in one place."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain, islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -18,9 +22,9 @@ def available_cores() -> int:
 
 
 def set_threads(n_threads: int) -> None:
-    """Give torch's operators, faiss' searches and numba's kernels n_threads each.
+    """Give torch's operators, faiss' searches, numba's kernels and numpy's products of matrices n_threads each.
 
-    Each of the three keeps a pool of its own, so all are set, and the number holds for each of them.
+    Each of them keeps a pool of its own, so all are set, and the number holds for each of them.
     """
     if n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}; it must be at least 1")
@@ -28,9 +32,18 @@ def set_threads(n_threads: int) -> None:
     import numba
     import torch
 
+    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))  # at first, gives the next two all cores
     torch.set_num_threads(n_threads)
     faiss.omp_set_num_threads(n_threads)
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    _pools().limit(limits=n_threads, user_api="blas")  # whose threads, idle, keep a core busy for a while
+
+
+@cache
+def _pools() -> "ThreadpoolController":
+    """Those of the libraries that are loaded, as torch, faiss and numpy are by now; to look for them takes 3 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def n_threads() -> int:
@@ -63,7 +76,7 @@ def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
 
 @contextmanager
 def _one_each() -> Iterator[int]:
-    """Inside, torch, faiss and numba take one thread each; gives how many they had, and gives these back."""
+    """Inside, each pool of `set_threads` has one thread; gives how many they had, and gives these back."""
     before = n_threads()
     set_threads(1)
     try:

@@ -6,6 +6,7 @@ import faiss
 import numba
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from stdsearch.threads import set_threads, shared_out
 
@@ -17,20 +18,21 @@ def as_before() -> Iterator[None]:
     set_threads(before)
 
 
-def threads_taken() -> tuple[int, int, int]:
-    return torch.get_num_threads(), faiss.omp_get_max_threads(), numba.get_num_threads()
+def threads_taken() -> tuple[int, int, int, int]:
+    (of_numpy,) = [pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"]]
+    return torch.get_num_threads(), faiss.omp_get_max_threads(), numba.get_num_threads(), of_numpy
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("n_items", [0, 1, 7])
 def test_results_come_in_the_order_of_the_items_and_each_takes_one_thread(n_threads: int, n_items: int) -> None:
-    def work(item: int) -> tuple[int, tuple[int, int, int]]:
+    def work(item: int) -> tuple[int, tuple[int, int, int, int]]:
         time.sleep(0.01 * (item % 2 == 0))  # every other one takes longer
         return item, threads_taken()
 
     set_threads(n_threads)
     before = threads_taken()
-    assert list(shared_out(work, iter(range(n_items)))) == [(item, (1, 1, 1)) for item in range(n_items)]
+    assert list(shared_out(work, iter(range(n_items)))) == [(item, (1, 1, 1, 1)) for item in range(n_items)]
     assert threads_taken() == before
 
 

@@ -61,17 +61,22 @@ def test_embeddings_are_unit_vectors(encoder, waveform):
 
 
 def test_bfloat16_changes_little(encoder, waveform, monkeypatch):
-    def embed():
-        frames = encoder.frames(waveform)
-        return frames.hidden, encoder.embed_spans(frames, [0.1, 0.2], [0.5, 0.9])
+    clear = encoder.frames(waveform)
 
-    hidden, embeddings = embed()
+    def embed():
+        hidden = encoder.frames(waveform).hidden
+        return hidden, encoder.embed_spans(clear, [0.1, 0.2], [0.5, 0.9]), encoder.phone_log_posteriors(clear)
+
+    hidden, embeddings, posteriors = embed()
     monkeypatch.setattr(span, "FAST_BF16", [name for name, value in torch.cpu.get_capabilities().items() if value])
-    fast_hidden, fast_embeddings = embed()
+    fast_hidden, fast_embeddings, fast_posteriors = embed()
     assert not np.array_equal(hidden, fast_hidden)
-    assert fast_hidden.dtype == fast_embeddings.dtype == np.float32
+    assert not np.array_equal(posteriors, fast_posteriors)
+    assert fast_hidden.dtype == fast_embeddings.dtype == fast_posteriors.dtype == np.float32
     assert fast_hidden == pytest.approx(hidden, abs=0.1)
     assert (embeddings * fast_embeddings).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert len(posteriors) % span.EQUAL_ROWS  # so that rows were added, and taken away
+    assert fast_posteriors == pytest.approx(posteriors, abs=0.1)
 
 
 def test_padding_changes_nothing(encoder):
