@@ -2,6 +2,8 @@
 
 import ctypes
 import mmap
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,4 +31,11 @@ class MappedFile:
 
     def _advise(self, advice: int) -> None:
         if self.bytes.size:  # a hint: what it returns does not matter
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(self.bytes.address), ctypes.c_size_t(self.bytes.size), advice)
+            _madvise()(ctypes.c_void_p(self.bytes.address), ctypes.c_size_t(self.bytes.size), advice)
+
+
+@cache
+def _madvise() -> Callable[..., int]:
+    """That of the C library, which takes as long to look up as to map a file."""
+    madvise: Callable[..., int] = ctypes.CDLL(None).madvise
+    return madvise

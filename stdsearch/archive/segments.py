@@ -134,6 +134,7 @@ class SegmentReader:
             raise damaged(path, error) from error
         if not schema.equals(_schema(dim)):
             raise damaged(path, f"its columns are not those of segments with embeddings of {dim} int8")
+        self._embedding = schema.get_field_index("embedding")  # the number of the column
         facts = self._file.metadata
         self._n_rows = int(facts.num_rows)
         groups = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
@@ -194,7 +195,7 @@ class SegmentReader:
 
     def _begin_of(self, group: int) -> int | None:
         """Where in the file a row group's codes begin; None unless they are one page."""
-        column = self._file.metadata.row_group(group).column(self._file.schema_arrow.get_field_index("embedding"))
+        column = self._file.metadata.row_group(group).column(self._embedding)
         n_rows = self._n_rows_of(group)
         n_bytes, end = n_rows * self._dim, column.data_page_offset + column.total_compressed_size
         is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
