@@ -28,7 +28,7 @@ from stdsearch.threads import n_threads, shared_out
 from stdsearch.types import Hit, Spoken, TermHits
 from stdsearch.verifier import Verifier
 
-SEGMENTS_A_PLACE = 8  # looked at for each place that is rescored; they are of five places or more
+SEGMENTS_A_PLACE = 5  # looked at for each place that is rescored; of real speech they are of three places or more
 FEWEST_PLACES, MOST_PLACES = 150, 3000  # rescored for each term
 PLACES_AN_HOUR = 30  # of an archive: the term, and what sounds like it, is said in each
 PLACES_AT_A_GLANCE = 10  # times the root of the hours: where the best few hits are sought
