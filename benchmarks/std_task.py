@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def main() -> None:
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))
 
 
-def search(archive: Archive, requests: Iterable[Request], path: Path) -> KWSList:
+def search(archive: Archive, requests: Sequence[Request], path: Path) -> KWSList:
     """The hits of the requests, which the file at path then holds too."""
     return keep(list(archive.search_all(requests)), path, "stdsearch")
 

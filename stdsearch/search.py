@@ -292,13 +292,13 @@ def decided(
     return [tuple(own) for own in hits]
 
 
-def _batches(requests: Sequence[Request], at_most: int, n_threads: int) -> Iterator[list[Request]]:
+def _batches(requests: Sequence[Request], at_most: int, threads: int) -> Iterator[list[Request]]:
     """The requests in turn, so many together that all threads have the same to do, and of one kind.
 
     One kind: with text or not, with examples or not.
     """
-    rounds = ceil(len(requests) / (at_most * n_threads))
-    size = ceil(len(requests) / max(1, rounds * n_threads))
+    rounds = ceil(len(requests) / (at_most * threads))
+    size = ceil(len(requests) / max(1, rounds * threads))
     for _, alike in groupby(requests, lambda request: (not request.text.strip(), not request.examples)):
         while batch := list(islice(alike, size)):
             yield batch

@@ -173,6 +173,14 @@ def test_nearest_in_no_recording_finds_nothing(archive: ArchiveReader) -> None:
     assert ids.tolist() == [[-1, -1, -1]]
 
 
+@pytest.mark.parametrize("strange", [-1, 3, 99])
+def test_a_recording_that_is_not_there_is_not_taken_for_its_neighbour(archive: ArchiveReader, strange: int) -> None:
+    ids = np.array([0, strange])
+    for ask in (archive.durations, archive.paths, lambda ids: archive.nearest(EMBEDDING[:1], 3, recording_ids=ids)):
+        with pytest.raises(KeyError, match=str(strange)):
+            ask(ids)
+
+
 @pytest.mark.parametrize(
     ("recording", "channel", "tbeg", "tend", "first", "last"),
     [

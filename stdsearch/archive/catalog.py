@@ -148,8 +148,11 @@ class Catalog:
         return first, n_segments
 
     def _rows(self, ids: np.ndarray) -> np.ndarray:
-        """Where recordings (n,) of the catalog stand in its table."""
-        return np.asarray(self._order[np.searchsorted(self.ids, ids)])
+        """Where recordings (n,) of the catalog stand in its table; KeyError for one that it does not have."""
+        place = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        if (strange := self.ids[place] != ids).any():
+            raise KeyError(int(np.asarray(ids)[strange][0]))
+        return np.asarray(self._order[place])
 
     @cached_property
     def _order(self) -> np.ndarray:
