@@ -79,7 +79,10 @@ def main() -> None:
         command += [f"--{name}={getattr(arguments, name)}" for name in ("terms", "kwlist", "threads")]
         sizes.append({"copies": copies} | made | measured_by(command))
         print(sizes[-1], flush=True)
-    confined = measured_by([*command, f"--memory-gib={arguments.memory_gib}"]) if arguments.memory_gib else None
+    confined = None
+    if arguments.memory_gib:
+        confined = measured_by([*command, f"--memory-gib={arguments.memory_gib}"])
+        _group().rmdir()
     asked = min(sizes, key=lambda size: abs(size["hours"] - COLD_HOURS))
     archive = arguments.out / f"copies-{asked['copies']}"
     query = ["-m", "stdsearch", "query", str(archive), COLD_TERM, "--threads", str(arguments.threads)]
@@ -101,12 +104,17 @@ def measured_by(command: Sequence[str]) -> dict[str, Any]:
 def confine(gib: float) -> None:
     """Let this process hold no more memory than that, pages of files included; those that are in memory go first."""
     Path("/proc/sys/vm/drop_caches").write_text("1", encoding="ascii")  # else they count for who read them
-    first, second = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")  # of version 2, of version 1
-    group = (second if second.exists() else first) / "stdsearch-latency"
+    group = _group()
     group.mkdir(exist_ok=True)
-    limit = group / ("memory.limit_in_bytes" if second.exists() else "memory.max")
+    limit = group / ("memory.limit_in_bytes" if group.parent.name == "memory" else "memory.max")
     limit.write_text(str(round(gib * 2**30)), encoding="ascii")
     (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+
+
+def _group() -> Path:
+    """The control group of a confined process: of version 1, where memory has a tree of its own, or of version 2."""
+    first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    return (first if first.exists() else second) / "stdsearch-latency"
 
 
 def draw(sizes: Sequence[dict[str, Any]], path: Path) -> None:
