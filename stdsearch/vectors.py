@@ -9,13 +9,15 @@ Embeddings are L2-normalised: an inner product is a cosine. The kinds of index, 
   in registers (fast scan: André et al., VLDB 2015). Its cosines are rounded: among 3,000 are the best 100, but not in
   their order, for which the embeddings themselves have to be looked at.
 
-Which kind an archive gets is told in `vector_settings`.
+Which kind an archive gets is told in `vector_settings`. Where faiss is its build for GPUs and there is one, it learns
+the lists of an inverted file, and finds the list of each vector that is added to ivf-pq; searching stays with the CPU.
 """
 
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -60,9 +62,6 @@ class VectorIndex(Protocol):
 @contextmanager
 def _bounded(n_bytes: int) -> Iterator[None]:
     """Inside, faiss allocates no more than so many bytes at a time for what it reads; else it would a terabyte."""
-    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # before 1.14.2, as builds for GPUs still are
-        yield
-        return
     with _READING:
         before = faiss.get_deserialization_loop_limit(), faiss.get_deserialization_vector_byte_limit()
         faiss.set_deserialization_loop_limit(n_bytes)
@@ -83,6 +82,19 @@ def _threads_for(n_queries: int) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(threads)
+
+
+@cache
+def _gpu() -> Any:
+    """What faiss needs to use a GPU, None if it cannot; it takes some of the GPU's memory, once for the process."""
+    can = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()
+    return faiss.StandardGpuResources() if can else None  # type: ignore[attr-defined]
+
+
+def _on_gpu(index: Any) -> Any:
+    """A copy of an index on the first GPU, None if there is none."""
+    gpu = _gpu()
+    return gpu and faiss.index_cpu_to_gpu(gpu, 0, index)  # type: ignore[attr-defined]
 
 
 def _is_ours(index: Any) -> bool:
@@ -137,9 +149,13 @@ class FaissIndex:
         else:
             code = {"ivf-flat": "SQfp16", "ivf-sq8": "SQ8"}[settings.kind]
             index = _factory(dim, f"IVF{settings.n_lists},{code}")
-        index.train(sample)
         trained = cls(index)
-        trained._inverted.nprobe = settings.n_probe or settings.n_lists
+        inverted = trained._inverted
+        learner = _on_gpu(inverted.quantizer)
+        inverted.clustering_index = learner  # none: the quantizer learns by itself
+        index.train(sample)
+        inverted.clustering_index = None
+        inverted.nprobe = settings.n_probe or settings.n_lists
         return trained
 
     @classmethod
@@ -217,7 +233,8 @@ class FaissIndex:
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """See VectorIndex."""
-        self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.asarray(ids, np.int64))
+        with self._quantizer_on_gpu():
+            self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.asarray(ids, np.int64))
 
     def remove(self, ids: np.ndarray) -> None:
         """See VectorIndex."""
@@ -237,6 +254,27 @@ class FaissIndex:
             scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         scores[ids < 0] = -np.inf
         return scores, ids
+
+    @contextmanager
+    def _quantizer_on_gpu(self) -> Iterator[None]:
+        """Inside, a GPU finds the lists of vectors for ivf-pq, if there is one: the longest part of adding them.
+
+        The other kinds keep what a vector is more than its list's centre, which they would fetch from there each time.
+        """
+        if self._gpu_quantizer is None:
+            yield
+            return
+        own = self._inverted.quantizer
+        self._inverted.quantizer = self._gpu_quantizer
+        try:
+            yield
+        finally:
+            self._inverted.quantizer = own
+
+    @cached_property
+    def _gpu_quantizer(self) -> Any:
+        is_fast_scan = isinstance(self._inverted, faiss.IndexIVFFastScan)
+        return _on_gpu(self._inverted.quantizer) if is_fast_scan else None
 
     def _parameters(self, selector: Any) -> Any:
         """What tells this kind of index to look at selected ids alone."""

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +6,10 @@ import faiss
 import numpy as np
 import pytest
 
+import stdsearch.vectors
 from stdsearch.errors import StdSearchError
 from stdsearch.vector_settings import KINDS, VectorSettings
-from stdsearch.vectors import FaissIndex
+from stdsearch.vectors import FaissIndex, _gpu
 
 RNG = np.random.default_rng(0)
 DIM = 16
@@ -119,6 +121,80 @@ def test_as_few_lists_are_visited_as_find_what_is_asked(settings: VectorSettings
     assert (index.nearest(QUERIES, 100)[0] >= everywhere[:, -1:]).mean() >= 0.9
     assert index.tune(QUERIES, 0.8) < n_probe < index.tune(QUERIES, 0.99)
     assert index.tune(QUERIES, 1) <= settings.n_lists
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """A GPU that is none: the copies that it was given, which have their centres in the opposite order."""
+    copies: list[Any] = []
+
+    def copy(resources: object, device: int, index: Any) -> Any:
+        copies.append(faiss.clone_index(index))
+        if index.ntotal:
+            copies[-1].reset()
+            copies[-1].add(index.reconstruct_n(0, index.ntotal)[::-1].copy())
+        return copies[-1]
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", copy, raising=False)
+    _gpu.cache_clear()
+    yield copies
+    _gpu.cache_clear()
+
+
+@every_kind_of_lists
+def test_a_gpu_learns_the_lists_that_a_cpu_does(
+    settings: VectorSettings, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    FaissIndex.empty(DIM, settings, VECTORS[::2]).save(tmp_path / "without")
+    copies = request.getfixturevalue("stand_in")
+    FaissIndex.empty(DIM, settings, VECTORS[::2]).save(tmp_path / "with")
+    (learner,) = copies
+    assert learner.ntotal == settings.n_lists
+    assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
+
+
+def test_a_gpu_finds_the_lists_of_vectors_that_are_added(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    settings = VectorSettings("ivf-pq", n_lists=32)
+    without = filled(settings)
+    copies = request.getfixturevalue("stand_in")
+    index = filled(settings)
+    assert len(copies) == 2  # the other one learnt the lists
+    assert list_sizes(index) == list_sizes(without)[::-1]
+    for got, expected in zip(index.nearest(QUERIES, 10), without.nearest(QUERIES, 10), strict=True):
+        np.testing.assert_array_equal(got, expected)  # every list is visited, whatever its number
+
+    index.save(tmp_path / "index")
+    loaded = FaissIndex.load(tmp_path / "index", DIM, writable=True)
+    loaded.nearest(QUERIES, 10)
+    assert len(copies) == 2
+    loaded.add(IDS[:10] + 9000, VECTORS[:10])
+    loaded.add(IDS[10:20] + 9000, VECTORS[10:20])
+    assert len(copies) == 3
+    grown = np.subtract(list_sizes(loaded), list_sizes(index))
+    own = without._inverted.quantizer.search(without._index.chain.at(0).apply(VECTORS[:20]), 1)[1][:, 0]
+    np.testing.assert_array_equal(grown, np.bincount(31 - own, minlength=32))
+
+
+@pytest.mark.skipif(
+    not (hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()), reason="no GPU, or faiss-cpu"
+)
+@every_kind_of_lists
+def test_an_index_made_with_a_gpu_finds_what_one_made_without_does(
+    settings: VectorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = filled(settings)
+    monkeypatch.setattr(stdsearch.vectors, "_on_gpu", lambda index: None)
+    without = filled(settings)
+    exact = np.sort(QUERIES @ VECTORS.T)[:, :-11:-1]
+    for made in (index, without):
+        found = np.take_along_axis(QUERIES @ VECTORS.T, made.nearest(QUERIES, 100)[1], axis=1)
+        assert (np.sort(found)[:, :-11:-1] >= exact - 1e-6).mean() > 0.99
+
+
+def list_sizes(index: FaissIndex) -> list[int]:
+    return [index._inverted.invlists.list_size(number) for number in range(index._inverted.nlist)]
 
 
 def test_an_index_of_lists_needs_a_sample() -> None:
