@@ -42,7 +42,8 @@ from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
-from stdsearch.archive.segments import SPAN, SegmentReader, SegmentTable, SegmentWriter, open_spans, to_codes
+from stdsearch.archive.segments import SegmentReader, SegmentTable, SegmentWriter, to_codes
+from stdsearch.archive.spans import write_spans
 from stdsearch.search import FEWEST_PLACES, SEGMENTS_A_PLACE, Archive, Request, depth_for
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import RECALL, VectorSettings
@@ -153,14 +154,6 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
             for recording in recordings
         ],
     )
-    spans = open_spans(archive.path / manifest.part("spans").name, n_segments)
-    with (out / "spans.npy").open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (copies * len(spans),)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for copy in range(copies):
-            other = spans.copy()
-            other["recording_id"] += copy * n_recordings
-            file.write(other.tobytes())
     shards = archive.recordings_of_shard
     for copy in range(copies):
         random = np.random.default_rng(copy)
@@ -171,18 +164,20 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
                     for channel, first, block in frames.blocks(recording.recording_id):
                         other = nudged(block, random) if copy else block
                         writer.write(recording.recording_id + copy * n_recordings, channel, first, other)
-            segments, spans = archive.segments_file(shard), archive.segments_file(shard).spans()
-            spans["recording_id"] += copy * n_recordings
+            segments, places = archive.segments_file(shard), archive.segments_file(shard).places()
+            places["recording_id"] += copy * n_recordings
             first_id = segments.first_id + copy * n_segments
             with SegmentWriter(out / f"segments/{shard}-{copy}.parquet", manifest.encoder.dim, first_id=first_id) as to:
                 for ids, embeddings in segments.embeddings():
-                    part = spans[ids - segments.first_id]
+                    part = places[ids - segments.first_id]
                     table = SegmentTable(part["recording_id"], part["channel"], part["tbeg"], part["dur"])
                     to.write(table, to_codes(moved(embeddings, copy) if copy else embeddings))
 
     settings = VectorSettings.for_size(copies * archive.n_segments)
     names = [f"{shard}-{copy}" for copy in range(copies) for shard in shards]
     written = [SegmentReader(out / f"segments/{name}.parquet", manifest.encoder.dim) for name in names]
+    n_ids, step = copies * n_segments, manifest.encoder.frame_seconds
+    write_spans(out / "spans.npy", out / "runs.npy", written, n_ids, step)
     live = np.zeros(n_segments, bool)
     live[archive.segment_ids] = True
     index, seconds = timed(lambda: new_index(written, manifest.encoder.dim, settings, np.tile(live, copies)))
@@ -199,6 +194,7 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
         parts={
             "encoder": (seal(out, "encoder.safetensors"),),
             "catalog": (seal(out, "catalog.parquet"),),
+            "runs": (seal(out, "runs.npy"),),
             "spans": (seal(out, "spans.npy"),),
             "vectors": (seal(out, "vectors.ivf"),),
             "segments": tuple(seal(out, f"segments/{name}.parquet") for name in names),

@@ -15,7 +15,8 @@ from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
-from stdsearch.archive.segments import SegmentReader, write_spans
+from stdsearch.archive.segments import SegmentReader
+from stdsearch.archive.spans import write_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.vector_settings import VectorChoice, VectorSettings
 from stdsearch.vectors import FaissIndex
@@ -107,7 +108,8 @@ def _publish(
     encoder: Part,
 ) -> Counts:
     write_catalog(out / part_name("catalog", generation), content.recordings, content.columns)
-    write_spans(out / part_name("spans", generation), readers, content.next_ids.segment)
+    spans, runs = (out / part_name(role, generation) for role in ("spans", "runs"))
+    write_spans(spans, runs, readers, content.next_ids.segment, origin.encoder.frame_seconds)
     n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
     index.save(out / part_name("vectors", generation))
     vectors = asdict(origin.vectors) | asdict(replace(settings, n_probe=n_probe))
@@ -125,7 +127,7 @@ def _publish(
         next_ids=content.next_ids,
         parts={
             "encoder": (encoder,),
-            **{role: (seal(out, part_name(role, generation)),) for role in ("catalog", "spans", "vectors")},
+            **{role: (seal(out, part_name(role, generation)),) for role in ("catalog", "runs", "spans", "vectors")},
             "segments": _living(content.segments, content.recordings),
             "frames": _living(content.frames, content.recordings),
         },

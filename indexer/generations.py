@@ -21,6 +21,7 @@ from stdsearch.errors import StdSearchError
 SINGLE = {  # the files of which there is one, in the first generation
     "catalog": "catalog.parquet",
     "encoder": "encoder.safetensors",
+    "runs": "runs.npy",
     "spans": "spans.npy",
     "vectors": "vectors.ivf",
 }

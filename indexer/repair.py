@@ -1,4 +1,4 @@
-"""An archive whose spans.npy or vectors.ivf is broken gets new ones, made from its segments."""
+"""An archive whose runs.npy, spans.npy or vectors.ivf is broken gets new ones, made from its segments."""
 
 from pathlib import Path
 

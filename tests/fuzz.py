@@ -310,6 +310,7 @@ MEANT: dict[str, Spoil] = {
     "catalog": spoil_parquet,
     "segments": spoil_parquet,
     "frames": spoil_arrow,
+    "runs": spoil_array,
     "spans": spoil_array,
     "vectors": spoil_index,
     "encoder": spoil_model,

@@ -21,14 +21,13 @@ from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds, 
 from stdsearch.archive.parts import Part, replace_file, seal
 from stdsearch.archive.segments import (
     ROW_GROUP,
-    SPAN,
     SegmentCodes,
     SegmentReader,
     SegmentWriter,
     from_codes,
     to_codes,
-    write_spans,
 )
+from stdsearch.archive.spans import RUN, RUN_FRAMES, SPAN, Spans, write_spans
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import cosines_at
 from stdsearch.vector_settings import VectorSettings
@@ -48,7 +47,7 @@ HIDDEN = {
     (r, c): RNG.normal(size=(N_FRAMES[r], WIDTH)).astype(np.float32) for r in SHARD for c in range(1, CHANNELS[r] + 1)
 }
 RECORDING_ID = np.repeat([0, 1], [N_SEGMENTS[0], N_SEGMENTS[1]])
-TBEG = np.round(RNG.uniform(0, 2, len(RECORDING_ID)), 2)
+TBEG = RNG.integers(0, 40, len(RECORDING_ID)) * FRAME_SECONDS
 CHANNEL = np.where(RECORDING_ID == 1, RNG.integers(1, 3, len(RECORDING_ID)), 1)
 EMBEDDING = RNG.normal(size=(len(RECORDING_ID), DIM)).astype(np.float32)
 EMBEDDING /= np.linalg.norm(EMBEDDING, axis=1, keepdims=True)
@@ -86,8 +85,10 @@ def make_archive(path: Path) -> Path:
     (path / "encoder.safetensors").write_bytes(b"an encoder")
     write_spans(
         path / "spans.npy",
+        path / "runs.npy",
         [SegmentReader(path / f"segments/{shard}.parquet", DIM) for shard in ("00000", "00001")],
         len(EMBEDDING),
+        FRAME_SECONDS,
     )
     index = FaissIndex.empty(DIM, VectorSettings())
     index.add(np.arange(len(EMBEDDING)), EMBEDDING)
@@ -95,6 +96,7 @@ def make_archive(path: Path) -> Path:
     names = {
         "catalog": ["catalog.parquet"],
         "encoder": ["encoder.safetensors"],
+        "runs": ["runs.npy"],
         "spans": ["spans.npy"],
         "vectors": ["vectors.ivf"],
         "segments": ["segments/00000.parquet", "segments/00001.parquet"],
@@ -353,7 +355,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (change("format", to=4), "format 4, this stdsearch reads format 3; use a newer stdsearch"),
+        (change("format", to=5), "format 5, this stdsearch reads format 4; use a newer stdsearch"),
         (change("format", to=2), "format 2, .*; index again"),
         (change("format", to="1"), "format is not what it must be"),
         (change("format", to=True), "format is not what it must be"),
@@ -363,7 +365,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("parts", "spans", 0, "sha256", to="x"), "checksum of spans.npy is not valid"),
         (change("parts", "spans", to=[]), "not one part each"),
         (change("parts", "frames", to=[]), "differ in their number"),
-        (change("parts", "more", to=[]), "not the six"),
+        (change("parts", "more", to=[]), "not the seven"),
         (change("generation", to=None), "generation is not what it must be"),
         (change("next_ids", to=[]), "next_ids is not what it must be"),
         (change("next_ids", "segment", to=0), "more recordings or segments than ids"),
@@ -429,14 +431,14 @@ def recorded(**changes: Any) -> Callable[[Path], object]:
     return write
 
 
-def spanned(**changes: Any) -> Callable[[Path], object]:
-    """Writes spans of which the first is another."""
+def spanned(name: str = "spans", **changes: Any) -> Callable[[Path], object]:
+    """Writes spans, or runs, of which the first is another."""
 
     def write(path: Path) -> None:
-        spans = np.load(path / "spans.npy")
-        for name, value in changes.items():
-            spans[name][0] = value
-        np.save(path / "spans.npy", spans)
+        rows = np.load(path / f"{name}.npy")
+        for column, value in changes.items():
+            rows[column][0] = value
+        np.save(path / f"{name}.npy", rows)
 
     return write
 
@@ -480,14 +482,18 @@ def indexed(
         (recorded(sha256=None), "recordings", "it lacks values"),
         (recorded(recording_id=1), "recordings", "two recordings of one id"),
         (recorded(recording_id=2**31 - 1), "recordings", "ids beyond 3"),
-        (spanned(recording_id=99), "segments", "segments that no recording has"),
-        (spanned(recording_id=-(2**31)), "segments", "segments that no recording has"),
-        (spanned(channel=-1), "segments", "segments that no recording has"),
-        (spanned(tbeg=float("nan")), "segments", "segments that no recording has"),
-        (spanned(dur=float("inf")), "segments", "segments that no recording has"),
-        (spanned(dur=3600), "segments", "segments that no recording has"),
-        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING), SPAN)[:-1]), "segments", "a row for each"),
-        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "a row for each"),
+        (spanned("runs", recording_id=99), "segments", "segments that no recording has"),
+        (spanned("runs", recording_id=-(2**31)), "segments", "segments that no recording has"),
+        (spanned("runs", channel=-1), "segments", "segments that no recording has"),
+        (spanned("runs", begin=-1), "segments", "runs do not follow each other"),
+        (spanned("runs", first_segment=5), "segments", "runs do not follow each other"),
+        (spanned("runs", first_segment=-1), "segments", "runs do not follow each other"),
+        (spanned(length=0), "segments", "segments that no recording has"),
+        (spanned(length=2**15), "segments", "segments that no recording has"),
+        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING), SPAN)[:-1]), "segments", "the 9492 rows"),
+        (lambda path: np.save(path / "spans.npy", np.zeros(len(EMBEDDING))), "segments", "the 9492 rows"),
+        (lambda path: np.save(path / "runs.npy", np.zeros(3)), "segments", "rows that it should"),
+        (lambda path: np.save(path / "runs.npy", np.zeros(0, RUN)), "segments", "segments that no recording has"),
         (framed(float("nan")), "frames", "frames that no encoder makes"),
         (framed(1e30), "frames", "frames that no encoder makes"),
         (indexed("IDMap2,Flat", first=10**6), "nearest", "vectors of segments that are not there"),
@@ -594,25 +600,67 @@ def test_frames_of_an_unknown_recording_are_none(tmp_path: Path) -> None:
     assert list(reader.blocks(0)) == []
 
 
-def test_spans_are_a_plain_npy_file_with_a_row_for_each_id(tmp_path: Path) -> None:
+def shard_of(path: Path, first_id: int, table: SegmentTable) -> SegmentReader:
+    with SegmentWriter(path, DIM, first_id=first_id) as writer:
+        writer.write(table, np.zeros((len(table), DIM), np.int8))
+    return SegmentReader(path, DIM)
+
+
+def test_spans_are_plain_npy_files_with_a_row_for_each_id(tmp_path: Path) -> None:
     """Of ids 0 to 11 two shards hold 2 to 4 and 7 to 9."""
-    shards = []
-    for first in (2, 7):
-        path = tmp_path / f"{first}.parquet"
-        with SegmentWriter(path, DIM, first_id=first) as writer:
-            table = SegmentTable(np.full(3, first), np.ones(3, int), np.arange(3.0), np.full(3, 0.5))
-            writer.write(table, np.zeros((3, DIM), np.int8))
-        shards.append(SegmentReader(path, DIM))
-    assert [shard.first_id for shard in shards] == [2, 7]
-    assert shards[1].ids().tolist() == [7, 8, 9]
-    write_spans(tmp_path / "spans.npy", shards, 12)
-    expected = np.zeros(12, SPAN)
-    for shard in shards:
-        expected[shard.ids()] = shard.spans()
-    np.save(tmp_path / "expected.npy", expected)
-    assert (tmp_path / "spans.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
-    with pytest.raises(StdSearchError, match=r"7\.parquet: is damaged \(its segments have ids beyond 9\)"):
-        write_spans(tmp_path / "spans.npy", shards, 9)
+    shards = [
+        shard_of(tmp_path / f"{i}", i, SegmentTable(np.full(3, i), np.ones(3, int), np.arange(3.0), np.full(3, 0.5)))
+        for i in (7, 2)
+    ]
+    assert [shard.first_id for shard in shards] == [7, 2]
+    assert shards[0].ids().tolist() == [7, 8, 9]
+    paths = tmp_path / "spans.npy", tmp_path / "runs.npy"
+    write_spans(*paths, shards, 12, 0.1)
+    spans, runs = (np.load(path) for path in paths)
+    rows = [(0, 5), (10, 5), (20, 5)]
+    assert spans.tolist() == [(0, 0)] * 2 + rows + [(0, 0)] * 2 + rows + [(0, 0)] * 2
+    assert runs.tolist() == [(2, 2, 1, 0), (7, 7, 1, 0)]
+    for path, array in zip(paths, (spans, runs), strict=True):
+        np.save(tmp_path / "expected.npy", array)
+        assert path.read_bytes() == (tmp_path / "expected.npy").read_bytes()
+    at = Spans(*paths, 12, 0.1).at(np.arange(12))
+    assert at.recording_id.tolist() == [-1, -1, *[2] * 5, *[7] * 5]
+    assert at.dur.tolist() == [0, 0, *[0.5] * 3, 0, 0, *[0.5] * 3, 0, 0]
+    with pytest.raises(StdSearchError, match=r"7: is damaged \(its segments have ids beyond 9\)"):
+        write_spans(*paths, shards, 9, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("begins", "of_runs"),
+    [
+        ([0, 0, 1, 5], [0]),
+        ([5, 4, 4, 3], [0, 1, 3]),  # as where windows of two channels take turns
+        ([7, 6 + RUN_FRAMES, 7 + RUN_FRAMES, 6 + 9 * RUN_FRAMES, 8 + 9 * RUN_FRAMES], [0, 2, 3, 4]),
+        ([2**31 - 1], [0]),
+    ],
+)
+def test_spans_tell_what_segments_do(tmp_path: Path, begins: list[int], of_runs: list[int]) -> None:
+    """In two recordings, and, of the second, in two channels."""
+    n = len(begins)
+    recording, channel = np.repeat([3, 4, 4], n), np.repeat([1, 1, 2], n)
+    table = SegmentTable(recording, channel, np.tile(begins, 3) * FRAME_SECONDS, np.full(3 * n, 40 * FRAME_SECONDS))
+    paths = tmp_path / "spans.npy", tmp_path / "runs.npy"
+    write_spans(*paths, [shard_of(tmp_path / "x", 10, table)], 10 + 3 * n, FRAME_SECONDS)
+    assert np.load(paths[1])["first_segment"].tolist() == [10 + i * n + run for i in range(3) for run in of_runs]
+    drawn = np.random.default_rng(0).permutation(3 * n)
+    at = Spans(*paths, 10 + 3 * n, FRAME_SECONDS, scattered=True).at(10 + drawn)
+    for name in ("recording_id", "channel", "tbeg"):
+        np.testing.assert_array_equal(getattr(at, name), getattr(table, name)[drawn])
+    np.testing.assert_array_equal(at.dur, np.float32(1.6))
+
+
+@pytest.mark.parametrize(
+    ("tbeg", "dur"), [(0.42, 0.4), (-0.4, 0.4), (np.nan, 0.4), (0.4, 0.41), (0.4, 0.0), (0.4, 1e9)]
+)
+def test_segments_that_are_not_of_whole_frames_are_refused(tmp_path: Path, tbeg: float, dur: float) -> None:
+    shard = shard_of(tmp_path / "x", 0, SegmentTable(*(np.array([value]) for value in (0, 1, tbeg, dur))))
+    with pytest.raises(StdSearchError, match=r"x: is damaged \(its segments do not begin and end with frames\)"):
+        write_spans(tmp_path / "spans.npy", tmp_path / "runs.npy", [shard], 1, FRAME_SECONDS)
 
 
 def test_many_shards_take_no_open_files(tmp_path: Path) -> None:

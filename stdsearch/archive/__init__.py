@@ -5,7 +5,8 @@
             catalog.parquet          a row for each recording, with the user's own columns
             segments/SHARD.parquet   slices and their embeddings: the truth
             frames/SHARD.arrow       frames of each recording channel, 8 bits a value
-            spans.npy, vectors.ivf   look-up and nearest neighbours, made from the segments
+            runs.npy, spans.npy      where each segment lies, for look-up; made from the segments
+            vectors.ivf              nearest neighbours, made from the segments
 
 Recordings and segments have ids counted from 0; a recording's segments, and a shard's, have consecutive ids.
 """

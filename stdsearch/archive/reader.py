@@ -14,7 +14,8 @@ from stdsearch.archive.catalog import Catalog, Recording
 from stdsearch.archive.frames import BLOCK, LARGEST, FrameReader
 from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
-from stdsearch.archive.segments import SegmentCodes, SegmentReader, SegmentTable, from_codes, open_spans
+from stdsearch.archive.segments import SegmentCodes, SegmentReader, SegmentTable, from_codes
+from stdsearch.archive.spans import Spans
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
@@ -138,16 +139,12 @@ class ArchiveReader:
 
     def segments(self, ids: np.ndarray) -> SegmentTable:
         """Where segments (n,) lie."""
-        if self._is_large:
-            kernels.fetch(self._spans.ctypes.data + ids * self._spans.itemsize, self._spans.itemsize)
-        spans = self._spans[ids]
-        tbeg, dur, channel = spans["tbeg"], spans["dur"], spans["channel"]
-        recording = spans["recording_id"]
-        known = self._is_recording[np.clip(recording, -1, len(self._is_recording) - 1)]
-        inside = (tbeg >= 0) & (tbeg < LONGEST_RECORDING) & (dur > 0) & (dur < LONGEST_SLICE + 1)  # which nan is not
-        if not (known & (channel >= 1) & inside).all():
+        at = self.spans.at(ids)
+        known = self._is_recording[np.clip(at.recording_id, -1, len(self._is_recording) - 1)]
+        inside = (at.tbeg < LONGEST_RECORDING) & (at.dur > 0) & (at.dur < LONGEST_SLICE + 1)
+        if not (known & (at.channel >= 1) & inside).all():
             raise damaged(self.path / self.manifest.part("spans").name, "it has segments that no recording has")
-        return SegmentTable(recording, channel, tbeg, dur)
+        return at
 
     def nearest(
         self, queries: np.ndarray, k: int, *, recording_ids: np.ndarray | None = None
@@ -160,7 +157,7 @@ class ArchiveReader:
         """
         allowed = None if recording_ids is None else self._segments_of(recording_ids)
         scores, ids = self._vectors.nearest(queries, k, allowed=allowed)
-        if ids.size and ids.max() >= len(self._spans):
+        if ids.size and ids.max() >= len(self.spans):
             raise damaged(
                 self.path / self.manifest.part("vectors").name, "it has vectors of segments that are not there"
             )
@@ -241,7 +238,7 @@ class ArchiveReader:
 
     def _segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
         """A mask over segment ids, True for the segments of some recordings."""
-        mask = np.zeros(len(self._spans), bool)
+        mask = np.zeros(len(self.spans), bool)
         for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
             mask[first : first + n_segments] = True
         return mask
@@ -252,9 +249,11 @@ class ArchiveReader:
         return Catalog(path, self.manifest.counts, self.manifest.next_ids)
 
     @cached_property
-    def _spans(self) -> np.ndarray:
-        path = self.path / self.manifest.part("spans").name
-        return open_spans(path, self.manifest.next_ids.segment, scattered=self._is_large)
+    def spans(self) -> Spans:
+        """Where the segments lie, those of removed recordings as well; `segments` looks at what it says."""
+        spans, runs = (self.path / self.manifest.part(role).name for role in ("spans", "runs"))
+        n_ids, frame_seconds = self.manifest.next_ids.segment, self.manifest.encoder.frame_seconds
+        return Spans(spans, runs, n_ids, frame_seconds, scattered=self._is_large)
 
     @cached_property
     def _is_recording(self) -> np.ndarray:

@@ -1,15 +1,13 @@
 """Segments on disk: slices of a recording channel, each with one embedding.
 
 segments/SHARD.parquet is the truth: segment_id int64, recording_id int32, channel int16, tbeg float64 and dur float32
-in seconds, embedding as `dim` int8 codes in a fixed-size binary. spans.npy holds the small columns of all shards again,
-row = segment_id, so that a look-up is one read from a memory map; it can be made again from the Parquet files.
+in seconds, embedding as `dim` int8 codes in a fixed-size binary. `archive.spans` says again what the small columns do.
 
 An embedding has length 1, so its direction is all there is to store: codes are its values, scaled so that the largest
 is 127 and rounded, and the embedding is codes / |codes|. A cosine is off by some 0.001.
 """
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +24,7 @@ ROW_GROUP = 8192  # rows: 1 MB of embeddings of 128 dimensions
 _LARGEST = 127  # of the codes of an embedding
 PAGE_HEADER = 30  # bytes: the longest header of a page without statistics; two headers have more than 32
 
-_START = 10  # bytes before the text of a .npy header: a mark, the version, and the text's length in two bytes
-
-SPAN = np.dtype([("recording_id", "<i4"), ("channel", "<i2"), ("tbeg", "<f8"), ("dur", "<f4")])
+PLACE = np.dtype([("recording_id", "<i4"), ("channel", "<i2"), ("tbeg", "<f8"), ("dur", "<f4")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +157,13 @@ class SegmentReader:
         """The ids (n,) int64, which follow each other from first_id on."""
         return np.asarray(self._read(None, ["segment_id"])["segment_id"].to_numpy())
 
-    def spans(self) -> np.ndarray:
-        """The small columns as a (n,) array of dtype SPAN."""
-        table = self._read(None, list(SPAN.names or ()))
-        spans = np.empty(len(self), SPAN)
+    def places(self) -> np.ndarray:
+        """The small columns as a (n,) array of dtype PLACE."""
+        table = self._read(None, list(PLACE.names or ()))
+        places = np.empty(len(self), PLACE)
         for name in table.column_names:
-            spans[name] = table[name].to_numpy()
-        return spans
+            places[name] = table[name].to_numpy()
+        return places
 
     def embeddings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All ids (n,) int64 in order with their embeddings (n, dim) float32, up to ROW_GROUP of them at a time."""
@@ -262,46 +258,6 @@ class SegmentCodes:
         if missing.any():
             raise damaged(self._files[file[missing][0]].path, "it lacks segments that recordings have")
         return file, row
-
-
-def write_spans(path: Path, shards: Sequence[SegmentReader], n_ids: int) -> None:
-    """Gather the small columns of all shards in one .npy file of n_ids rows; rows of ids that no shard has are zero."""
-    with path.open("wb") as file:  # no memory map, which a full disk would end with a signal
-        begin = file.write(_header(n_ids))
-        for shard in shards:
-            if shard.first_id + len(shard) > n_ids:
-                raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
-            file.seek(begin + shard.first_id * SPAN.itemsize)
-            file.write(shard.spans().tobytes())
-        file.truncate(begin + n_ids * SPAN.itemsize)
-
-
-def open_spans(path: Path, n_ids: int, *, scattered: bool = False) -> np.ndarray:
-    """spans.npy, which has a row for each of so many ids, as a read-only memory map; scattered: as in `MappedFile`.
-
-    Raises StdSearchError if it is not one. Its header is compared with what it must be, not evaluated.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_START)
-            header = file.read(int.from_bytes(start[-2:], "little"))
-            n_bytes = path.stat().st_size
-        expected, begin = _header(n_ids), len(start) + len(header)
-        # but for the header's padding
-        is_right = start[:-2] == expected[: _START - 2] and header.split() == expected[_START:].split()
-        if not is_right or n_bytes != begin + n_ids * SPAN.itemsize:
-            raise ValueError(f"it does not have a row for each of {n_ids} ids of segments")
-        return np.frombuffer(MappedFile(path, scattered=scattered).bytes, SPAN, n_ids, begin)
-    except (ValueError, OSError) as error:
-        raise damaged(path, error) from error
-
-
-def _header(n_ids: int) -> bytes:
-    """What a .npy file of so many spans begins with."""
-    header = io.BytesIO()
-    what = {"descr": np.lib.format.dtype_to_descr(SPAN), "fortran_order": False, "shape": (n_ids,)}
-    np.lib.format.write_array_header_1_0(header, what)
-    return header.getvalue()
 
 
 def _schema(dim: int) -> pa.Schema:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-GROWING = ("segments", "frames", "spans", "vectors")  # the parts whose size goes with the hours
+GROWING = ("segments", "frames", "runs", "spans", "vectors")  # the parts whose size goes with the hours
 
 
 @click.command()

@@ -75,7 +75,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_whole_archive_is_told_so(archive: Path, verify: Callable[..., Result]) -> None:
     result = verify()
     n_segments = open_archive(archive).n_segments
-    assert result.stdout == f"{archive}: whole; 8 parts, 3 recordings, {n_segments} segments\n"
+    assert result.stdout == f"{archive}: whole; 9 parts, 3 recordings, {n_segments} segments\n"
     assert result.exit_code == 0
     facts = json.loads(verify("--json").stdout)
     assert facts == {"archive": str(archive), "generation": 2, "faults": []}
@@ -83,7 +83,7 @@ def test_a_whole_archive_is_told_so(archive: Path, verify: Callable[..., Result]
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_part_is_named(archive: Path, tmp_path: Path, damage: str) -> None:
-    for role in ("catalog", "encoder", "spans", "vectors", "segments", "frames"):
+    for role in ("catalog", "encoder", "runs", "spans", "vectors", "segments", "frames"):
         shutil.copytree(archive, tmp_path / "damaged")
         path = part_of(tmp_path / "damaged", role)
         DAMAGES[damage](path)
@@ -135,12 +135,12 @@ def test_what_follows_from_the_segments_is_made_again(
         remove_recordings(archive, ["2"])
         assert check_archive(open_archive(archive)) == []
     expected = hits(archive), segments(open_archive(archive))
-    for role in ("spans", "vectors"):
+    for role in ("runs", "spans", "vectors"):
         DAMAGES[damage](part_of(archive, role))
     result = verify("--repair")
     assert result.exit_code == 0, result.output
     first, second = result.stdout.splitlines()
-    assert first.startswith(f"{archive}: spans-")
+    assert first.startswith(f"{archive}: runs-")
     assert first.endswith(".ivf made again")
     assert second.startswith(f"{archive}: whole; ")
     assert (hits(archive), segments(open_archive(archive))) == expected
@@ -184,11 +184,12 @@ def reindex(archive: Path, ids: np.ndarray) -> None:
     index.save(part_of(archive, "vectors"))
 
 
-def respan(archive: Path, name: str) -> None:
-    path = part_of(archive, "spans")
+def respan(archive: Path, role: str, name: str) -> None:
+    path = part_of(archive, role)
     spans = np.load(path)
     spans[name][0] += 1
     np.save(path, spans)
+    reseal(archive, role)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +201,8 @@ def respan(archive: Path, name: str) -> None:
         ("catalog", lambda path: rewrite_catalog(path, shard="00009"), "in shards that are not there"),
         ("catalog", lambda path: rewrite_catalog(path, recording_id=99), "ids beyond 4"),
         ("catalog", lambda path: rewrite_catalog(path, duration=9.0), "its recordings last"),
-        ("spans", lambda path: respan(path, "recording_id"), "rows of '0.wav' are another's"),
-        ("spans", lambda path: respan(path, "tbeg"), "differs from segments/00000.parquet"),
+        ("spans", lambda path: respan(path, "runs", "recording_id"), "rows of '0.wav' are another's"),
+        ("spans", lambda path: respan(path, "spans", "begin"), "differs from segments/00000.parquet"),
         ("vectors", lambda path: reindex(path, np.arange(5)), "it has 5 vectors for"),
         ("vectors", lambda path: reindex(path, open_archive(path).segment_ids + 1), "are of other segments"),
         (
