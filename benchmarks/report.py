@@ -581,9 +581,8 @@ SIDE_BY_SIDE = """All the open speech that the encoder was trained, tuned and te
 what an index loses. One query after the other, in one process on one core: 20 hits of stdsearch, 150 of DTW, what
 pocketsphinx finds. Of terms looked for together, each one's share of the time."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
-what is no speech too. All with the calibration of 7 / 0.25, which ships. Archives of fewer than 200,000 segments, as
-all but the first of these, have an exact index, which takes 520 bytes a segment; larger ones take 34. The archives
-were of the format before, with twice the bytes an embedding, and count the encoder's 11 MiB."""
+what is no speech too. All with the calibration of 7 / 0.25, which ships.
+The archives were of the format before, with 14 bytes a segment more; without the encoder, of which an archive has one."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
 again: the same terms once more, for of an archive larger than the memory (the last: 58 GB, 24 GiB) a new term's pages
 are on the disk; first query: opens the archive as well; lists of terms with 20 hits each, and with all; places: those
