@@ -581,13 +581,13 @@ SIDE_BY_SIDE = """All the open speech that the encoder was trained, tuned and te
 what an index loses. One query after the other, in one process on one core: 20 hits of stdsearch, 150 of DTW, what
 pocketsphinx finds. Of terms looked for together, each one's share of the time."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
-what is no speech too. All with the calibration of 7 / 0.25, which ships. The archives were of the format before, with 14
-bytes a segment more; the encoder, of which an archive has one, is not counted."""
+what is no speech too. All with the calibration of 7 / 0.25, which ships. The archives were of the format before, with
+14 bytes a segment more; the encoder, of which an archive has one, is not counted."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
 again: the same terms once more. The last archive has 54 GB: where the machine's 24 GiB are free for it, runs before
-have left most of a term's pages in memory; confined, pages of files included, it begins with none there. First query: opens
-the archive as well; lists of terms with 20 hits each, and with all; places: those rescored. Peak: with the pages of
-files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
+have left most of a term's pages in memory; confined, pages of files included, it begins with none there. First query:
+opens the archive as well; lists of terms with 20 hits each, and with all; places: those rescored. Peak: with the pages
+of files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
 speech; larger ones are copies, moved as neighbours differ."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
