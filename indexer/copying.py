@@ -111,7 +111,7 @@ def _differs(places: Sequence[_Place]) -> bool:
 def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: ArchiveReader) -> Content:
     """The shards of these places written to `out`."""
     facts = alike.manifest.encoder
-    rows = lru_cache(maxsize=8)(SegmentReader.places)
+    places_in = lru_cache(maxsize=8)(SegmentReader.places)
     for archive, shard in sorted({(place.archive, place.before.shard) for place in places}, key=lambda pair: pair[1]):
         archive.check_shard(shard)
     segment_parts: list[Part] = []
@@ -128,7 +128,7 @@ def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: Archi
             for place in here:
                 number = place.after.recording_id
                 reader = place.archive.segments_file(place.before.shard)
-                for table, codes in _segments(reader, rows(reader), place.before):
+                for table, codes in _segments(reader, places_in(reader), place.before):
                     segments.write(replace(table, recording_id=np.full(len(table), number)), codes)
                 blocks = place.archive.frames_file(place.before.shard).blocks(place.before.recording_id)
                 for channel, first_frame, block in blocks:

@@ -20,9 +20,7 @@ from stdsearch.encoder import Encoder, Frames, pad_phones
 from stdsearch.verifier import Verifier, cut
 
 AT_A_TIME = 800  # candidates: a third faster than 1,600 or, as each call takes its time, 200
-MARGIN = (
-    0.2  # seconds looked at on either side of a candidate: slicing misses borders by less; in more, more fits by chance
-)
+MARGIN = 0.2  # seconds on either side of a candidate: slicing misses borders by less; in more, more fits by chance
 SCORE_RANGE = (-8.0, 5.0)  # a frame's log-likelihood ratio is kept within, so that no frame decides alone
 LONGEST_EMBEDDED = 20  # phones: training sees no longer terms, and slices hold few
 PHONE_SECONDS = 0.12  # of slow speech

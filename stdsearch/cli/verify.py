@@ -18,7 +18,7 @@ BROKEN = 1  # exit code
 
 @click.command()
 @click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
-@click.option("--repair", is_flag=True, help="First make again what follows from the segments: spans and vectors.")
+@click.option("--repair", is_flag=True, help="First make again what follows from the segments: runs, spans, vectors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(archive: Path, repair: bool, as_json: bool) -> None:
     """Read all of ARCHIVE and tell what is broken: checksums, counts, ids; exit code 1 says that something is."""
