@@ -8,24 +8,29 @@ frames by -1, 0 or 1, drawn anew for each copy: no two places tie, and the lists
 them. The index is of the kind that its size gives, and tuned as indexing does.
 
 In each archive, in a fresh process: opening it, with a first term; the terms of the task, or --terms of them, one after
-the other, after as many others that warm it up, 20 hits shown; the same terms again, whose pages are in memory by then,
-which in an archive larger than the memory those of a new term are not; then a KWList of --kwlist terms, 20 hits a term,
-and one for all hits, which is shorter where a term has more than 150 places. The depth is what search takes for either.
-Pronunciation included. Milliseconds on the wall and, for the machine may be busy, of CPU. Last, `stdsearch query` as a
-whole process in the archive whose hours are nearest to ten, beside a process that only imports torch. With --memory-gib
-the largest archive is measured again by a process that may hold no more, pages of files included, of which none is in
-memory when it starts (Linux, as root). Writes benchmarks/results/latency.json and draws latency.png.
+the other, after as many others that warm it up, 20 hits shown; the same terms again, whose pages are in memory by then;
+then a KWList of --kwlist terms, 20 hits a term, and one for all hits, which is shorter where a term has more than 150
+places. The depth is what search takes for either. An archive of half the memory or less is read through before. Of a
+larger one, what a new term looks at is on the disk: how many pages it reads there, and how many the disk gives in a
+second, is told. Pronunciation included. Milliseconds on the wall and, for the machine may be busy, of CPU. Last,
+`stdsearch query` as a whole process in the archive whose hours are nearest to ten, beside a process that only imports
+torch. With --memory-gib the largest archive is measured again by a process that may hold no more, pages of files
+included, of which none is in memory when it starts. Needs Linux; --memory-gib, to be root. Writes
+benchmarks/results/latency.json and draws latency.png.
 """
 
 import argparse
 import json
+import mmap
 import os
+import random
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +55,8 @@ from stdsearch.vector_settings import RECALL, VectorSettings
 
 SHOWN = 20
 COLD_TERM, COLD_HOURS = "harbour", 10
+PAGE = 4096  # bytes
+DISK_READS, AT_ONCE = 4000, 8
 
 
 def main() -> None:
@@ -90,6 +97,7 @@ def main() -> None:
     cold = {"torch": process(["-c", "import torch"], arguments.runs), "query": process(query, arguments.runs)}
     cold["hours"] = asked["hours"]
     result = {"sizes": sizes, "confined": confined, "memory_gib": arguments.memory_gib, "cold": cold}
+    result["disk_reads_a_second"] = disk_reads_a_second(arguments.out / f"copies-{max(arguments.copies)}")
     result |= {"load_average": round(os.getloadavg()[1], 1)}
     written = write_result("latency", result, threads=arguments.threads, runs=arguments.runs)
     draw(sizes, written.with_suffix(".png"))
@@ -100,6 +108,23 @@ def measured_by(command: Sequence[str]) -> dict[str, Any]:
     """What a process of its own measures."""
     figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return figures
+
+
+def disk_reads_a_second(archive: Path) -> int:
+    """How many pages of an archive's frames, here and there, the disk gives; none comes from memory."""
+    files = sorted(archive.glob("frames/*"))
+
+    def read(number: int) -> None:
+        drawn = random.Random(number)
+        page = mmap.mmap(-1, PAGE)  # begins where one may, which O_DIRECT asks for
+        file = os.open(drawn.choice(files), os.O_RDONLY | os.O_DIRECT)
+        os.preadv(file, [page], PAGE * drawn.randrange(os.fstat(file).st_size // PAGE))
+        os.close(file)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        began = time.perf_counter()
+        list(pool.map(read, range(DISK_READS)))
+        return round(DISK_READS / (time.perf_counter() - began))
 
 
 def confine(gib: float) -> None:
@@ -213,6 +238,10 @@ def nudged(block: QuantisedFrames, random: np.random.Generator) -> QuantisedFram
 def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) -> dict[str, Any]:
     """Figures of one archive, in a process that has done nothing else."""
     reader = open_archive(archive_path)
+    parts = reader.manifest.all_parts()
+    if 2 * sum(part.bytes for part in parts) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        for part in parts:
+            (archive_path / part.name).read_bytes()
     texts = [request.text for request in Task.read(task_path).requests("text")]
     drawn = np.random.default_rng(0).permutation(len(texts))
     requests = [Request(f"KW-{i}", texts[i]) for i in drawn]
@@ -223,11 +252,11 @@ def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) ->
     opening = time.perf_counter() - began
     for request in [*others, *asked[:1]]:
         archive.search(request.text, limit=SHOWN)
-    first, again = (
-        np.array([clocked(lambda text=request.text: archive.search(text, limit=SHOWN)) for request in asked])  # type: ignore[misc]
-        for _ in range(2)
-    )
-    wall, cpu = first.T
+    before = _read_bytes()
+    first = [clocked(lambda text=request.text: archive.search(text, limit=SHOWN)) for request in asked]  # type: ignore[misc]
+    read = _read_bytes() - before
+    again = [clocked(lambda text=request.text: archive.search(text, limit=SHOWN)) for request in asked]  # type: ignore[misc]
+    wall, cpu = np.transpose(first)
     depth, depth_shown = depth_for(reader.total_seconds), depth_for(reader.total_seconds, SHOWN)
     shown = [requests[i % len(requests)] for i in range(n_listed)]
     shown_wall, shown_cpu = clocked(lambda: list(archive.search_all(shown, limit=SHOWN)))
@@ -244,8 +273,9 @@ def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) ->
         "opening_seconds": round(opening, 2),
         "ms_p50": _percentile(wall, 50),
         "ms_p95": _percentile(wall, 95),
-        "again_ms_p50": _percentile(again[:, 0], 50),
-        "again_ms_p95": _percentile(again[:, 0], 95),
+        "again_ms_p50": _percentile(np.array(again)[:, 0], 50),
+        "again_ms_p95": _percentile(np.array(again)[:, 0], 95),
+        "pages_read_a_term": round(read / PAGE / len(asked)),
         "cpu_ms_p50": _percentile(cpu, 50),
         "cpu_ms_p95": _percentile(cpu, 95),
         "nearest_cpu_ms_p50": _percentile(np.array(nearest)[:, 1], 50),
@@ -266,6 +296,11 @@ def _own_kib() -> int:
     """What the process holds in memory that is no page of a file."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("RssAnon:")[1].split()[0])
+
+
+def _read_bytes() -> int:
+    """What the disk has read for the process."""
+    return int(Path("/proc/self/io").read_text(encoding="ascii").split("\nread_bytes:")[1].split()[0])
 
 
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:

@@ -209,6 +209,7 @@ def latency(result: Result) -> str:
         "CPU ms p50",
         "p95",
         "of it nearest",
+        "pages read a term",
     )
     rows = [
         [
@@ -218,6 +219,7 @@ def latency(result: Result) -> str:
             size["opening_seconds"],
             *(size[f"{clock}ms_p{percent}"] for clock in ("", "again_", "cpu_") for percent in (50, 95)),
             size["nearest_cpu_ms_p50"],
+            size["pages_read_a_term"],
             f"{size['kwlist_shown_ms_a_term']} / {size['kwlist_shown_cpu_ms_a_term']}, {size['depth_shown']} places",
             f"{size['kwlist_ms_a_term']} / {size['kwlist_cpu_ms_a_term']}, {size['depth']} places",
             f"{size['peak_gib']}, {size['own_gib']}",
@@ -234,6 +236,7 @@ def latency(result: Result) -> str:
         f"{query['seconds']:.2f} s, {query['cpu_seconds']:.2f} s of CPU, "
         f"{query['cpu_seconds'] / torch['cpu_seconds']:.2f} times what a process that imports torch takes "
         f"({torch['seconds']:.2f} s, {torch['cpu_seconds']:.2f} s of CPU). "
+        f"The disk gave {result['disk_reads_a_second']:,} pages a second, here and there. "
         f"On average {result['load_average']} processes were ready to run on the machine."
     )
 
@@ -584,8 +587,8 @@ SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop a
 what is no speech too. All with the calibration of 7 / 0.25, which ships. The archives were of the format before, with
 14 bytes a segment more; the encoder, of which an archive has one, is not counted."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
-again: the same terms once more. The last archive has 54 GB: where the machine's 24 GiB are free for it, runs before
-have left most of a term's pages in memory; confined, pages of files included, it begins with none there. First query:
+again: the same terms once more. Archives of half the memory or less were read through before. The last has 54 GB, of
+which the machine's 24 GiB hold what was used last; confined, pages of files included, it begins with none. First query:
 opens the archive as well; lists of terms with 20 hits each, and with all; places: those rescored. Peak: with the pages
 of files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
 speech; larger ones are copies, moved as neighbours differ."""
