@@ -100,19 +100,20 @@ def test_latency_is_told_by_size_and_against_torch():
     size = dict.fromkeys((*times, "opening_seconds", "nearest_cpu_ms_p50", "peak_gib", "own_gib"), 1.5)
     size |= {"hours": 10.7, "segments": 3_456_471, "kwlist_ms_a_term": 4.5, "kwlist_cpu_ms_a_term": 8.25, "depth": 321}
     size |= {"kwlist_shown_ms_a_term": 2.5, "kwlist_shown_cpu_ms_a_term": 5.0, "depth_shown": 60}
-    size |= {"vectors": {"kind": "ivf-pq", "n_lists": 2048, "n_probe": 184}}
+    size |= {"vectors": {"kind": "ivf-pq", "n_lists": 2048, "n_probe": 184}, "pages_read_a_term": 906}
     cold = {
         "query": {"seconds": 2.5, "cpu_seconds": 2.4},
         "torch": {"seconds": 1.75, "cpu_seconds": 1.6},
         "hours": 10.7,
     }
-    lines = latency({"sizes": [size], "cold": cold, "load_average": 0.5}).splitlines()
+    machine = {"load_average": 0.5, "disk_reads_a_second": 7043}
+    lines = latency({"sizes": [size], "cold": cold, **machine}).splitlines()
     row = (
         "| 10.7 | 3,456,471 | ivf-pq, 184 of 2048 lists |"
         + " 1.500 |" * 8
-        + " 2.5 / 5.0, 60 places | 4.5 / 8.25, 321 places | 1.5, 1.5 |"
+        + " 906 | 2.5 / 5.0, 60 places | 4.5 / 8.25, 321 places | 1.5, 1.5 |"
     )
     assert lines[2] == row
-    confined = {"sizes": [size], "confined": size, "memory_gib": 12.0, "cold": cold, "load_average": 0.5}
+    confined = {"sizes": [size], "confined": size, "memory_gib": 12.0, "cold": cold, **machine}
     assert latency(confined).splitlines()[2:4] == [row, row.replace("| 10.7 |", "| 10.7, of 12 GiB of memory |")]
     assert "2.50 s, 2.40 s of CPU, 1.50 times what a process that imports torch takes (1.75 s, 1.60 s" in lines[6]
