@@ -25,6 +25,7 @@ from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, 
 from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
+from stdsearch.stages import OnStage, unseen
 from stdsearch.threads import set_threads
 from stdsearch.vector_settings import VectorChoice
 
@@ -56,6 +57,7 @@ def build_archive(
     metadata: Metadata | None = None,
     threads: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_stage: OnStage = unseen,
 ) -> Report:
     """Index sources into a new archive at `out`, or go on with the build that an interruption left there.
 
@@ -78,7 +80,7 @@ def build_archive(
                 [shard.frames for shard in shards],
                 next_ids,
             )
-            counts = commit_first(out, content, origin)
+            counts = commit_first(out, content, origin, on_stage=on_stage)
             discard(out)
         else:
             clear(out)
@@ -99,6 +101,7 @@ def update_archive(
     by_checksum: bool = False,
     threads: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_stage: OnStage = unseen,
 ) -> Report:
     """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
 
@@ -113,7 +116,7 @@ def update_archive(
         with open_archive(out, fingerprint=encoder.fingerprint) as archive:
             origin = Origin.of(archive)
             settings = slicing_of(archive)
-            changes = find_changes(archive, sources, threads, by_checksum=by_checksum)
+            changes = find_changes(archive, sources, threads, by_checksum=by_checksum, on_stage=on_stage)
             work = _Work(out, encoder, settings, origin, archive.manifest.next_ids, threads, on_progress)
             done = Progress(
                 bytes=sum(recording.bytes for recording in changes.kept),
@@ -136,7 +139,7 @@ def update_archive(
                     for role in ("segments", "frames")
                 }
                 content = Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
-                counts = commit_next(archive, content, vectors=vectors)
+                counts = commit_next(archive, content, vectors=vectors, on_stage=on_stage)
         discard(out)
     return _report(archive, changes, shards, counts)
 

@@ -18,6 +18,7 @@ from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader
 from stdsearch.archive.spans import write_spans
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vector_settings import VectorChoice, VectorSettings
 from stdsearch.vectors import FaissIndex
 
@@ -60,18 +61,23 @@ def choice_of(archive: ArchiveReader) -> VectorChoice:
         raise StdSearchError(f"{archive.path}: {error}; index again") from error
 
 
-def commit_first(out: Path, content: Content, origin: Origin) -> Counts:
+def commit_first(out: Path, content: Content, origin: Origin, *, on_stage: OnStage = unseen) -> Counts:
     """Make `out` an archive."""
     shutil.copyfile(origin.file, out / part_name("encoder", 1))
     readers = _readers(out, content, origin.encoder.dim)
     live = _mask(content.recordings, content.next_ids.segment)
     settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
-    index = new_index(readers, origin.encoder.dim, settings, live)
-    return _publish(out, 1, content, readers, origin, index, settings, seal(out, part_name("encoder", 1)))
+    index = new_index(readers, origin.encoder.dim, settings, live, on_stage=on_stage)
+    return _publish(out, 1, content, readers, origin, index, settings, seal(out, part_name("encoder", 1)), on_stage)
 
 
 def commit_next(
-    archive: ArchiveReader, content: Content, *, renumbered: bool = False, vectors: VectorChoice | None = None
+    archive: ArchiveReader,
+    content: Content,
+    *,
+    renumbered: bool = False,
+    vectors: VectorChoice | None = None,
+    on_stage: OnStage = unseen,
 ) -> Counts:
     """Make the archive's next generation and release the archive; vectors: how they are to be indexed from now on.
 
@@ -86,15 +92,16 @@ def commit_next(
     settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
     kept = archive.settings.get("vectors", {})
     if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
-        index = new_index(readers, dim, settings, live)
+        index = new_index(readers, dim, settings, live, on_stage=on_stage)
     else:
         before = _mask(archive.recordings.values(), content.next_ids.segment)
         added = live & ~before
         fresh = [reader for reader in readers if added[reader.first_id :][: len(reader)].any()]
         old = out / archive.manifest.part("vectors").name
-        index = updated_index(old, fresh, dim, removed=before & ~live, added=added)
+        index = updated_index(old, fresh, dim, removed=before & ~live, added=added, on_stage=on_stage)
     archive.release()
-    return _publish(out, generation, content, readers, origin, index, settings, archive.manifest.part("encoder"))
+    encoder = archive.manifest.part("encoder")
+    return _publish(out, generation, content, readers, origin, index, settings, encoder, on_stage)
 
 
 def _publish(
@@ -106,11 +113,15 @@ def _publish(
     index: FaissIndex,
     settings: VectorSettings,
     encoder: Part,
+    on_stage: OnStage,
 ) -> Counts:
     write_catalog(out / part_name("catalog", generation), content.recordings, content.columns)
     spans, runs = (out / part_name(role, generation) for role in ("spans", "runs"))
-    write_spans(spans, runs, readers, content.next_ids.segment, origin.encoder.frame_seconds)
+    in_shards = in_turn(readers, "Noting where segments lie", on_stage, weights=[len(reader) for reader in readers])
+    write_spans(spans, runs, in_shards, content.next_ids.segment, origin.encoder.frame_seconds)
+    on_stage("Measuring its recall", None)
     n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
+    on_stage("Writing the vector index", None)
     index.save(out / part_name("vectors", generation))
     vectors = asdict(origin.vectors) | asdict(replace(settings, n_probe=n_probe))
     counts = Counts(

@@ -26,6 +26,7 @@ from stdsearch.archive.manifest import Counts, NextIds, load_manifest
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, in_turn, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class _Place:
     after: Recording
 
 
-def compact_archive(out: Path) -> Counts | None:
+def compact_archive(out: Path, *, on_stage: OnStage = unseen) -> Counts | None:
     """Make an archive that holds nothing of removed recordings, with ids without gaps; None if it is so already.
 
     An update that was interrupted starts anew. Raises StdSearchError if a shard is damaged.
@@ -53,10 +54,11 @@ def compact_archive(out: Path) -> Counts | None:
             if archive.manifest.next_ids.segment == archive.n_segments and not _differs(places):
                 return None
             columns = archive.metadata.take(pa.array(order, pa.int64()))
-            return commit_next(archive, _copied(out, places, columns, archive), renumbered=True)
+            content = _copied(out, places, columns, archive, on_stage)
+            return commit_next(archive, content, renumbered=True, on_stage=on_stage)
 
 
-def merge_archives(paths: Sequence[Path], out: Path) -> Counts:
+def merge_archives(paths: Sequence[Path], out: Path, *, on_stage: OnStage = unseen) -> Counts:
     """Make a new archive of what several hold; what an interruption left at `out` is made anew.
 
     Raises StdSearchError if their encoders or slices differ, if two have recordings of one path or columns that do not
@@ -74,8 +76,8 @@ def merge_archives(paths: Sequence[Path], out: Path) -> Counts:
         check_out(out)
         Journal(out, {"merge": [str(path) for path in paths]}, NextIds()).resume([])
         places = _laid_out([taken[number] for number in order], 0)
-        content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0])
-        counts = commit_first(out, content, Origin.of(archives[0]))
+        content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0], on_stage)
+        counts = commit_first(out, content, Origin.of(archives[0]), on_stage=on_stage)
         discard(out)
     return counts
 
@@ -108,15 +110,17 @@ def _differs(places: Sequence[_Place]) -> bool:
     )
 
 
-def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: ArchiveReader) -> Content:
+def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: ArchiveReader, on_stage: OnStage) -> Content:
     """The shards of these places written to `out`."""
     facts = alike.manifest.encoder
     places_in = lru_cache(maxsize=8)(SegmentReader.places)
-    for archive, shard in sorted({(place.archive, place.before.shard) for place in places}, key=lambda pair: pair[1]):
+    before = sorted({(place.archive, place.before.shard) for place in places}, key=lambda pair: pair[1])
+    for archive, shard in in_turn(before, "Reading shards", on_stage, weights=[1] * len(before)):
         archive.check_shard(shard)
     segment_parts: list[Part] = []
     frame_parts: list[Part] = []
-    for stem in sorted({place.after.shard for place in places}):
+    stems = sorted({place.after.shard for place in places})
+    for stem in in_turn(stems, "Copying recordings", on_stage, weights=[1] * len(stems)):
         here = [place for place in places if place.after.shard == stem]
         names = f"segments/{stem}.parquet", f"frames/{stem}.arrow"
         for name in names:

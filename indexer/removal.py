@@ -12,9 +12,10 @@ from indexer.writer import sole_writer
 from stdsearch.archive.check import open_unchecked
 from stdsearch.archive.manifest import Counts, load_manifest
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, unseen
 
 
-def remove_recordings(out: Path, names: Sequence[str]) -> Counts:
+def remove_recordings(out: Path, names: Sequence[str], *, on_stage: OnStage = unseen) -> Counts:
     """Remove recordings by their paths in the archive or their base names; what the archive then holds.
 
     Shards of which nothing is left may be missing or damaged. Raises StdSearchError, and removes nothing, if a name is
@@ -35,7 +36,7 @@ def remove_recordings(out: Path, names: Sequence[str]) -> Counts:
                 archive.manifest.parts["frames"],
                 archive.manifest.next_ids,
             )
-            return commit_next(archive, content)
+            return commit_next(archive, content, on_stage=on_stage)
 
 
 def _number(out: Path, name: str, numbers: Sequence[int]) -> int:

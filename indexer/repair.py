@@ -8,9 +8,10 @@ from indexer.writer import sole_writer
 from stdsearch.archive.check import check_archive, open_unchecked
 from stdsearch.archive.manifest import load_manifest
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, unseen
 
 
-def repair_archive(out: Path) -> list[str]:
+def repair_archive(out: Path, *, on_stage: OnStage = unseen) -> list[str]:
     """Make again what is broken and can be made again; the names of those parts.
 
     Raises StdSearchError, and changes nothing, if what they are made from is broken too.
@@ -19,7 +20,7 @@ def repair_archive(out: Path) -> list[str]:
     with sole_writer(out):
         sweep(out)
         archive = open_unchecked(out)
-        faults = check_archive(archive)
+        faults = check_archive(archive, on_stage=on_stage)
         broken = [fault for fault in faults if fault.is_rebuildable]
         lost = [fault for fault in faults if fault.role in ("catalog", "segments")]
         if broken and lost:
@@ -32,5 +33,5 @@ def repair_archive(out: Path) -> list[str]:
                 archive.manifest.parts["frames"],
                 archive.manifest.next_ids,
             )
-            commit_next(archive, content, renumbered=True)
+            commit_next(archive, content, renumbered=True, on_stage=on_stage)
         return [fault.part for fault in broken]

@@ -8,6 +8,7 @@ from indexer.shards import checksum, telling_mtime
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, in_turn, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,14 @@ class Changes:
     fresh: tuple[Source, ...]
 
 
-def find_changes(archive: ArchiveReader, sources: Sequence[Source], threads: int, *, by_checksum: bool) -> Changes:
+def find_changes(
+    archive: ArchiveReader,
+    sources: Sequence[Source],
+    threads: int,
+    *,
+    by_checksum: bool,
+    on_stage: OnStage = unseen,
+) -> Changes:
     """Compare sources with an archive's recordings by name, size and checksum.
 
     Unless by_checksum, a file is not read for its checksum if it was last changed when the recording's file was.
@@ -41,9 +49,9 @@ def find_changes(archive: ArchiveReader, sources: Sequence[Source], threads: int
         return replace(recording, source=str(source.file), mtime_ns=mtime_ns)
 
     with ThreadPoolExecutor(threads) as pool:
-        found = {
-            source.path: recording for source, recording in zip(sources, pool.map(unchanged, sources), strict=True)
-        }
+        weights = [source.bytes for source in sources]
+        compared = in_turn(pool.map(unchanged, sources), "Comparing files", on_stage, weights=weights)
+        found = {source.path: recording for source, recording in zip(sources, compared, strict=True)}
     return Changes(
         kept=tuple(recording for path in known if (recording := found.get(path)) is not None),
         fresh=tuple(source for source in sources if found[source.path] is None),

@@ -8,32 +8,48 @@ import numpy as np
 from stdsearch.archive.segments import SegmentReader, from_codes
 from stdsearch.encoder import load_encoder
 from stdsearch.pronounce.lexicon import Dictionary
+from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vector_settings import VectorSettings
 from stdsearch.vectors import FaissIndex
 
 TRIED_WORDS = 100
 
 
-def new_index(shards: Sequence[SegmentReader], dim: int, settings: VectorSettings, live: np.ndarray) -> FaissIndex:
+def new_index(
+    shards: Sequence[SegmentReader],
+    dim: int,
+    settings: VectorSettings,
+    live: np.ndarray,
+    *,
+    on_stage: OnStage = unseen,
+) -> FaissIndex:
     """The index of all shards' embeddings, id = segment_id.
 
     live is a mask over segment ids; those of removed recordings are left out.
     """
+    on_stage("Learning the vector index", None)
     index = FaissIndex.empty(dim, settings, _sample(shards, dim, live, settings.training_vectors))
-    _add(index, shards, live)
+    _add(index, shards, live, on_stage)
     return index
 
 
 def updated_index(
-    old: Path, shards: Sequence[SegmentReader], dim: int, *, removed: np.ndarray, added: np.ndarray
+    old: Path,
+    shards: Sequence[SegmentReader],
+    dim: int,
+    *,
+    removed: np.ndarray,
+    added: np.ndarray,
+    on_stage: OnStage = unseen,
 ) -> FaissIndex:
     """What the index in the file `old` becomes without some segments and with others, masks over segment ids.
 
     shards need hold no more than what is added.
     """
+    on_stage("Reading the vector index", None)
     index = FaissIndex.load(old, dim, writable=True)
     index.remove(np.flatnonzero(removed))
-    _add(index, shards, added)
+    _add(index, shards, added, on_stage)
     return index
 
 
@@ -62,8 +78,8 @@ def _sample(shards: Sequence[SegmentReader], dim: int, live: np.ndarray, n_vecto
     return sample
 
 
-def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray) -> None:
-    for shard in shards:
+def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray, on_stage: OnStage) -> None:
+    for shard in in_turn(shards, "Filling the vector index", on_stage, weights=[len(shard) for shard in shards]):
         for ids, block in shard.embeddings():
             here = wanted[ids]
             if here.any():

@@ -17,7 +17,7 @@ TREES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 LAYERS = (  # of stdsearch: a module imports from its own layer and from those above it in this list
-    {"errors", "types"},
+    {"errors", "stages", "types"},
     {"formats", "metrics"},
     {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads", "vector_settings"},
     {"align", "archive", "encoder", "inverted_lists", "kernels", "model_file", "vectors", "verifier"},

@@ -1,7 +1,6 @@
 """`stdsearch index`: a folder of recordings becomes an archive."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from stdsearch.vector_settings import AUTO, KINDS, RECALL, VectorChoice
 if TYPE_CHECKING:
     from indexer.build import Report
     from indexer.shards import Progress
+    from stdsearch.stages import OnStage
 
 SOME_FAILED, INTERRUPTED = 3, 130  # exit codes
 SLICING = SlicingSettings()
@@ -134,12 +134,13 @@ def index(
     if columns and columns.unmatched:
         _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")
     began = monotonic()
-    with _shown(sum(source.bytes for source in sources)) as meter:
+    with _shown(sum(source.bytes for source in sources)) as (meter, on_stage):
         common: Any = {
             "vectors": choice,
             "metadata": columns,
             "threads": threads or available_cores(),
             "on_progress": meter,
+            "on_stage": on_stage,
         }
         model = load_encoder(encoder_file)
         try:
@@ -190,27 +191,27 @@ class _Meter:
 
 
 @contextmanager
-def _shown(total_bytes: int) -> Iterator[_Meter]:
-    """A meter with a progress bar, where there is a terminal, and warnings as notes, meanwhile."""
-    from rich.console import Console
+def _shown(total_bytes: int) -> Iterator[tuple[_Meter, "OnStage"]]:
+    """A meter with a progress bar, what shows the stages before and after, and warnings as notes, meanwhile."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+
+    from stdsearch.cli.progress import bars, stages_on
 
     began = monotonic()
-    columns = TextColumn("Indexing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}")
-    bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty())
-    task = bar.add_task("", total=total_bytes)
+    told = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[came_to]}")
+    bar = bars(*told, TimeRemainingColumn())
+    task = bar.add_task("Indexing", total=total_bytes, came_to="")
 
     def show(progress: "Progress", fresh_seconds: float) -> None:
         speed = fresh_seconds / max(monotonic() - began, 1e-3)
         text = f"{progress.recordings} recordings, {progress.seconds / 3600:.2f} h, {speed:.0f} × real time"
-        bar.update(task, completed=progress.bytes, description=text)
+        bar.update(task, completed=progress.bytes, came_to=text)
 
     notes = _Notes(logging.WARNING)
     logging.getLogger().addHandler(notes)
     try:
         with bar:
-            yield _Meter(show)
+            yield _Meter(show), stages_on(bar, came_to="")
     finally:
         logging.getLogger().removeHandler(notes)
 

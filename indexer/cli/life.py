@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stdsearch.cli.progress import shown_stages
+
 if TYPE_CHECKING:
     from stdsearch.archive.manifest import Counts
 
@@ -21,7 +23,9 @@ def remove(archive: Path, recordings: tuple[str, ...]) -> None:
     """
     from indexer.removal import remove_recordings
 
-    click.echo(f"{archive}: {_told(remove_recordings(archive, recordings))} are left")
+    with shown_stages() as on_stage:
+        counts = remove_recordings(archive, recordings, on_stage=on_stage)
+    click.echo(f"{archive}: {_told(counts)} are left")
 
 
 @click.command()
@@ -35,7 +39,8 @@ def compact(archive: Path) -> None:
     from stdsearch.archive.manifest import load_manifest
 
     before = sum(part.bytes for part in load_manifest(archive).all_parts())
-    counts = compact_archive(archive)
+    with shown_stages() as on_stage:
+        counts = compact_archive(archive, on_stage=on_stage)
     if counts is None:
         click.echo(f"{archive}: is compact already")
         return
@@ -55,7 +60,9 @@ def merge(archives: tuple[Path, ...], out: Path) -> None:
 
     if len(archives) < 2:
         raise click.UsageError("name two archives or more to merge")
-    click.echo(f"{out}: {_told(merge_archives(archives, out))}")
+    with shown_stages() as on_stage:
+        counts = merge_archives(archives, out, on_stage=on_stage)
+    click.echo(f"{out}: {_told(counts)}")
 
 
 @click.command(hidden=True)  # shown as verify --repair, which calls it
@@ -64,7 +71,8 @@ def repair(archive: Path) -> None:
     """Make again what of ARCHIVE is broken and follows from its segments, as `stdsearch verify --repair` does."""
     from indexer.repair import repair_archive
 
-    repaired = repair_archive(archive)
+    with shown_stages() as on_stage:
+        repaired = repair_archive(archive, on_stage=on_stage)
     click.echo(f"{archive}: {', '.join(repaired)} made again" if repaired else f"{archive}: nothing to repair")
 
 

@@ -13,6 +13,7 @@ from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.reader import ArchiveReader
 from stdsearch.archive.spans import open_runs
 from stdsearch.errors import StdSearchError
+from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vectors import FaissIndex
 
 REBUILDABLE = ("runs", "spans", "vectors")  # the roles whose parts follow from the others
@@ -40,17 +41,18 @@ def open_unchecked(path: Path) -> ArchiveReader:
     return ArchiveReader(path, manifest, hold)
 
 
-def check_archive(archive: ArchiveReader) -> list[Fault]:
+def check_archive(archive: ArchiveReader, *, on_stage: OnStage = unseen) -> list[Fault]:
     """Everything that is wrong with an archive, no more than one fault for each part; reads every byte of it."""
     faults: dict[Part, Fault] = {}
-    for role, parts in archive.manifest.parts.items():
-        for part in parts:
-            try:
-                part.check(archive.path)
-            except StdSearchError as error:
-                faults[part] = Fault(role, part.name, str(error))
+    named = [(role, part) for role, parts in archive.manifest.parts.items() for part in parts]
+    for role, part in in_turn(named, "Reading parts", on_stage, weights=[part.bytes for _, part in named]):
+        try:
+            part.check(archive.path)
+        except StdSearchError as error:
+            faults[part] = Fault(role, part.name, str(error))
     catalog, runs = archive.manifest.part("catalog"), archive.manifest.part("runs")
-    for role, part, look in _looks(archive):
+    looks = list(_looks(archive))
+    for role, part, look in in_turn(looks, "Comparing parts", on_stage, weights=[part.bytes for _, part, _ in looks]):
         if part in faults:
             continue
         if catalog in faults and role not in ("encoder", "catalog"):

@@ -7,7 +7,7 @@ there; at four bytes a row those of a thousand hours, 0.9 GB, soon stay in memor
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ _START = 10  # bytes before the text of a .npy header: a mark, the version, and 
 
 
 def write_spans(
-    spans_path: Path, runs_path: Path, shards: Sequence[SegmentReader], n_ids: int, frame_seconds: float
+    spans_path: Path, runs_path: Path, shards: Iterable[SegmentReader], n_ids: int, frame_seconds: float
 ) -> None:
     """Write where the segments of all shards lie; rows of ids that no shard has are zero.
 

@@ -85,9 +85,7 @@ def query(
 
     A term of a list that cannot be searched for is reported and gets no hits; exit code 3 says that there were such.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from stdsearch.cli.progress import bars
     from stdsearch.formats.hits import guess_format, write_hits
 
     format_ = format_ or (guess_format(output) if output else "table")
@@ -105,7 +103,7 @@ def query(
         failed.append(request.kwid)
         click.echo(f"stdsearch: {request.kwid}: {error} (no hits)", err=True)
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with bars() as progress:
         waiting = progress.add_task("Opening the archive", total=None)
         from stdsearch.calibrate import BETA
         from stdsearch.search import Archive
@@ -136,7 +134,7 @@ def query(
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
     if clips:
         sources = {recording.path: Path(recording.source) for recording in opened.reader.recordings.values()}
-        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        with bars() as progress:
             for result in progress.track(results, description="Cutting clips"):
                 _cut_clips(sources, result, clips)
     if failed:

@@ -81,6 +81,7 @@ def score(
     A table on a terminal, tab-separated values in a pipe. Hits outside the ECF's excerpts are left out.
     docs/twv.md explains the figures.
     """
+    from stdsearch.cli.progress import bars
     from stdsearch.cli.score_tables import print_report, to_json
     from stdsearch.formats.normalize import CharacterSplit
     from stdsearch.metrics import ScoringSettings
@@ -108,7 +109,7 @@ def score(
     kwslists = [kwslist] if compare is None else [kwslist, compare]
     resamples = bootstrap if bootstrap is not None else 0 if compare is None else COMPARE_RESAMPLES
 
-    with _progress() as progress:
+    with bars() as progress:
         reports = _reports(
             kwslists, ecf, rttm, kwlist, settings, progress, split if split_characters else None, ignore_case
         )
@@ -136,15 +137,6 @@ def _condition(text: str) -> tuple[str, str]:
     except re.error as error:
         raise click.UsageError(f"--where-term {text!r}: not a regular expression ({error})") from error
     return name, pattern
-
-
-def _progress() -> "Progress":
-    """A bar on the standard error, which shows only on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _reports(

@@ -23,11 +23,13 @@ BROKEN = 1  # exit code
 def verify(archive: Path, repair: bool, as_json: bool) -> None:
     """Read all of ARCHIVE and tell what is broken: checksums, counts, ids; exit code 1 says that something is."""
     from stdsearch.archive.check import check_archive, open_unchecked
+    from stdsearch.cli.progress import shown_stages
 
     if repair:
         _repair(archive)
     opened = open_unchecked(archive)
-    faults = check_archive(opened)
+    with shown_stages() as on_stage:
+        faults = check_archive(opened, on_stage=on_stage)
     if as_json:
         listed = [
             {"part": fault.part, "complaint": fault.complaint, "rebuildable": fault.is_rebuildable} for fault in faults

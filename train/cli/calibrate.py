@@ -21,10 +21,8 @@ def calibrate(archive: Path, task: Path, out: Path, verifier: Path | None, threa
     TASK is a directory with ecf.xml, ref.rttm, kwlist.xml and, for spoken queries, examples.tsv; ARCHIVE was made from
     its recordings.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from stdsearch.calibrate import to_json
+    from stdsearch.cli.progress import bars
     from stdsearch.encoder import save_encoder
     from stdsearch.search import Archive
     from stdsearch.threads import available_cores, set_threads
@@ -35,8 +33,7 @@ def calibrate(archive: Path, task: Path, out: Path, verifier: Path | None, threa
     check_folder(out)
     set_threads(threads or available_cores())
     opened = Archive.open(archive, verifier=load_verifier(verifier) if verifier else None)
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    with bars() as progress:
         fitted = fit(Task.read(task), opened, lambda items: progress.track(items, description="Searching dev"))
     calibration = {"calibration": to_json(fitted)}
     if opened.verifier:
