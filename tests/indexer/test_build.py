@@ -259,7 +259,7 @@ def test_a_build_that_dies_in_the_commit_goes_on_from_its_shards(
     record("a.wav", 2)
     index("undisturbed")
 
-    def no_space(*arguments: object) -> None:
+    def no_space(*arguments: object, **options: object) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:

@@ -172,7 +172,7 @@ def test_other_encoders_or_slices_are_refused(
 def test_an_interrupted_merge_is_made_anew(
     tmp_path: Path, halves: tuple[Path, Path], build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*arguments: object) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
