@@ -238,6 +238,8 @@ class FaissIndex:
 
     def remove(self, ids: np.ndarray) -> None:
         """See VectorIndex."""
+        if not len(ids):
+            return
         self._index.remove_ids(np.asarray(ids, np.int64))
         if isinstance(self._inverted, faiss.IndexIVFFastScan):
             _clear_ends(self._inverted.invlists)
@@ -312,12 +314,12 @@ def _clear_ends(lists: Any) -> None:
     packer = lists.packer  # puts codes into blocks of nvec
     zero = np.zeros(packer.code_size, np.uint8)
     for number in range(lists.nlist):
-        n_held = lists.list_size(number)
-        n_blocks = -(-n_held // packer.nvec)
-        if n_held:
-            blocks = faiss.rev_swig_ptr(lists.get_codes(number), n_blocks * packer.block_size)
-            for place in range(n_held, n_blocks * packer.nvec):
-                packer.pack_1(zero, place, blocks.reshape(n_blocks, packer.block_size))
+        n_whole, n_in_last = divmod(lists.list_size(number), packer.nvec)
+        if n_in_last:
+            blocks = faiss.rev_swig_ptr(lists.get_codes(number), (n_whole + 1) * packer.block_size)
+            last = blocks[np.newaxis, n_whole * packer.block_size :]
+            for place in range(n_in_last, packer.nvec):
+                packer.pack_1(zero, place, last)
 
 
 def _factory(dim: int, description: str) -> Any:

@@ -113,6 +113,22 @@ def test_a_saved_index_can_be_changed(settings: VectorSettings, tmp_path: Path) 
 
 
 @every_kind_of_lists
+def test_a_long_list_can_be_changed(settings: VectorSettings) -> None:
+    """Longer than the lists of a thousand hours, for its short codes: faiss counts by their bytes."""
+    short = np.ascontiguousarray(VECTORS[:, :8])
+
+    def one_list() -> FaissIndex:
+        index = FaissIndex.empty(8, VectorSettings(settings.kind, n_lists=1), short)
+        index.add(IDS, short)
+        return index
+
+    index = one_list()
+    index.remove(IDS[:7])
+    index.add(IDS[:7], short[:7])
+    np.testing.assert_array_equal(index.nearest(short[:20], 50)[0], one_list().nearest(short[:20], 50)[0])
+
+
+@every_kind_of_lists
 def test_as_few_lists_are_visited_as_find_what_is_asked(settings: VectorSettings) -> None:
     index = filled(settings)
     everywhere, _ = index.nearest(QUERIES, 100)
