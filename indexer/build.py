@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from indexer.commit import Content, Origin, commit_first, commit_next
 from indexer.generations import clear, sweep
-from indexer.journal import Journal, Shard, discard
+from indexer.journal import Journal, Shard, discard, is_begun
 from indexer.metadata import Metadata, columns_for
 from indexer.shards import Progress, ShardBuilder
 from indexer.sources import Source
@@ -150,11 +150,7 @@ def check_out(out: Path) -> None:
         raise StdSearchError(f"{out}: is a file; choose another --out")
     if (out / FILE_NAME).exists():
         raise StdSearchError(f"{out}: is an archive already; --update it, choose another --out, or remove it first")
-    if (
-        out.exists()
-        and {path.name for path in out.iterdir()} - {NOTE, f"{NOTE}.new"}
-        and not (out / "journal").is_dir()
-    ):
+    if out.exists() and {path.name for path in out.iterdir()} - {NOTE, f"{NOTE}.new"} and not is_begun(out):
         raise StdSearchError(f"{out}: holds other files; choose a new or an empty directory as --out")
 
 

@@ -119,7 +119,7 @@ def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: Archi
         archive.check_shard(shard)
     segment_parts: list[Part] = []
     frame_parts: list[Part] = []
-    stems = sorted({place.after.shard for place in places})
+    stems = sorted({place.after.shard for place in places}, key=int)
     for stem in in_turn(stems, "Copying recordings", on_stage, weights=[1] * len(stems)):
         here = [place for place in places if place.after.shard == stem]
         names = f"segments/{stem}.parquet", f"frames/{stem}.arrow"

@@ -93,7 +93,7 @@ def _held(archive: Path) -> set[str]:
     past = archive / "past"
     needed: set[str] = set()
     for path in _below(past, "[0-9]*.json"):
-        if path.samefile(archive / FILE_NAME) or not _is_locked(path):
+        if not path.is_file() or path.samefile(archive / FILE_NAME) or not _is_locked(path):
             path.unlink()
             continue
         with suppress(StdSearchError):

@@ -5,6 +5,7 @@ follows when a shard's files are on the disk. The directory goes away when the a
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -50,13 +51,14 @@ class Journal:
             replace_file(plan, self._plan)
         kept: list[Shard] = []
         n_sources = 0
-        for path in sorted(self._directory.glob("[0-9]*.json")):
+        noted = sorted(self._directory.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
+        for path in noted:
             shard = self._whole_shard(path)
             if shard is None or shard.sources != tuple(sources[n_sources : n_sources + len(shard.sources)]):
                 break
             kept.append(shard)
             n_sources += len(shard.sources)
-        for path in sorted(self._directory.glob("[0-9]*.json"))[len(kept) :]:
+        for path in noted[len(kept) :]:
             path.unlink()
         return kept
 
@@ -82,13 +84,28 @@ class Journal:
         return shard
 
 
+def is_begun(out: Path) -> bool:
+    """Whether `out` holds the journal of a build, and nothing else of that name."""
+    folder = out / "journal"
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    is_ours = all(re.fullmatch(r"(plan|[0-9]+)\.json(\.new)?", name) for name in names)
+    return is_ours and (names <= {"plan.json.new"} or _next_ids(out) is not None)
+
+
 def follows(out: Path, next_ids: NextIds) -> bool:
     """Whether there is a journal of shards that count on from these ids."""
+    return bool(_next_ids(out) == asdict(next_ids))
+
+
+def _next_ids(out: Path) -> object:
+    """What the plan of a journal says of the ids that come next; None if there is no such plan."""
+    plan = out / "journal" / "plan.json"
     try:
-        plan = json.loads((out / "journal" / "plan.json").read_bytes())
-        return bool(plan["next_ids"] == asdict(next_ids))
+        return json.loads(plan.read_bytes())["next_ids"] if plan.is_file() else None
     except (OSError, ValueError, TypeError, KeyError):
-        return False
+        return None
 
 
 def discard(out: Path) -> None:

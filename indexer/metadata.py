@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader
-from stdsearch.archive.catalog import COLUMNS
+from stdsearch.archive.catalog import COLUMNS, odd_names
 from stdsearch.errors import StdSearchError
 
 KEYS = ("recording", "path", "file")
@@ -31,13 +31,16 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
     A row names its recording in a column `recording`, `path` or `file`: the path below the indexed folder or the base
     name, with or without extension. Types are inferred by DuckDB.
     Raises StdSearchError if the file cannot be read, has no such column, names a recording twice or by a base name
-    that several have, or has a column that the catalog has already.
+    that several have, or has a column of a name that the catalog has already or cannot have.
     """
     table, key = _read(path)
     own = table.drop_columns([key])
     taken = [name for name in own.column_names if name.lower() in COLUMNS.names]
     if taken:
         raise StdSearchError(f"{path}: the catalog has a column {taken[0]!r} of its own; rename it")
+
+    if odd := odd_names(own.column_names):
+        raise StdSearchError(f"{path}: has a column {odd[0]!r}, which no condition could name; rename it")
 
     numbers = numbers_by_name(recordings)
     row_of: dict[int, int] = {}

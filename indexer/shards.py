@@ -240,16 +240,22 @@ def shard_stem(number: int) -> str:
 
 def checksum(source: Source) -> str:
     """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be stored."""
+    check_name(source)
     try:
-        source.path.encode()
-        if re.search(CONTROLS, str(source.file)):
-            raise StdSearchError(f"{source.path!a}: has a name with control characters; rename it")
         with source.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise StdSearchError(f"{source.file}: cannot be read ({error.strerror}); leave it out, or mend it") from error
+
+
+def check_name(source: Source) -> None:
+    """Raise StdSearchError if a catalog cannot store what a source's file, or a folder above it, is called."""
+    try:
+        str(source.file).encode()
     except UnicodeEncodeError as error:
-        raise StdSearchError(f"{source.path!a}: has a name that is not UTF-8; rename it") from error
+        raise StdSearchError(f"{str(source.file)!a}: has a name that is not UTF-8; rename it") from error
+    if re.search(CONTROLS, str(source.file)):
+        raise StdSearchError(f"{str(source.file)!a}: has a name with control characters; rename it")
 
 
 def _recording(task: _Task, recording_id: int, shard: str, first_segment: int, next_segment: int) -> Recording:

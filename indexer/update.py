@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from indexer.shards import checksum, telling_mtime
+from indexer.shards import check_name, checksum, telling_mtime
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.errors import StdSearchError
@@ -39,13 +39,14 @@ def find_changes(
         if recording is None or recording.bytes != source.bytes:
             return None
         mtime_ns = recording.mtime_ns
-        if by_checksum or mtime_ns != source.mtime_ns:
-            mtime_ns = telling_mtime(source)
-            try:
+        try:
+            check_name(source)  # its folder may have another name by now
+            if by_checksum or mtime_ns != source.mtime_ns:
+                mtime_ns = telling_mtime(source)
                 if checksum(source) != recording.sha256:
                     return None
-            except StdSearchError:  # indexing it will say so
-                return None
+        except StdSearchError:  # indexing it will say so
+            return None
         return replace(recording, source=str(source.file), mtime_ns=mtime_ns)
 
     with ThreadPoolExecutor(threads) as pool:

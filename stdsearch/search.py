@@ -47,7 +47,7 @@ def depth_for(seconds: float, limit: int | None = None) -> int:
     """
     hours = seconds / 3600
     every = min(max(FEWEST_PLACES, round(PLACES_AN_HOUR * hours)), MOST_PLACES)
-    return every if limit is None else min(every, max(3 * limit, round(PLACES_AT_A_GLANCE * sqrt(hours))))
+    return every if limit is None else min(every, max(1, 3 * limit, round(PLACES_AT_A_GLANCE * sqrt(hours))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,8 @@ class Catalog:
     def __init__(self, path: Path, counts: Counts, next_ids: NextIds) -> None:
         self.path = path
         try:
+            if not path.is_file():  # a pipe, which may never end
+                raise ValueError("it is no file")
             with pq.ParquetFile(path) as file:
                 n_rows = file.metadata.num_rows
                 # each row has checksum and name of its own, so that many rows need many bytes
@@ -97,9 +99,7 @@ class Catalog:
                 schema = file.schema_arrow
                 if not COLUMNS.equals(pa.schema(list(schema)[: len(COLUMNS)])):
                     raise ValueError("its columns are not a catalog's")
-                if len({name.lower() for name in schema.names}) < len(schema.names) or _looks_odd(
-                    pa.array(schema.names)
-                ):
+                if len({name.lower() for name in schema.names}) < len(schema.names) or odd_names(schema.names):
                     raise ValueError("its columns have names that cannot be")
                 self._table = file.read()
             self._table.validate(full=True)
@@ -229,6 +229,11 @@ def _complaint(table: pa.Table, counts: Counts, next_ids: NextIds) -> str | None
     if _looks_odd(table["path"]) or _looks_odd(table["source"]):
         return "it has recordings with names that no file below a folder has"
     return None
+
+
+def odd_names(names: Sequence[str]) -> list[str]:
+    """Those names that no column can have: empty, "..", or with control characters."""
+    return [name for name in names if re.search(_ODD, name)]
 
 
 def _looks_odd(names: pa.Array | pa.ChunkedArray) -> bool:

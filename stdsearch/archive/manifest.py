@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -222,6 +223,12 @@ def _manifest(content: object) -> Manifest:
     names = [part.name for part in manifest.all_parts()]
     if len(set(names)) < len(names):
         raise ValueError("a file is two parts")
+    numbers = [re.fullmatch(r".*-([0-9]+)\..*", manifest.part(role).name) for role in SINGLE_ROLES]
+    if any(number and int(number[1]) > manifest.generation for number in numbers):
+        raise ValueError("it has parts of generations to come")
+    stems = [Path(part.name).stem for role in SHARD_ROLES for part in manifest.parts[role]]
+    if any(stem.isdecimal() and int(stem) >= manifest.next_ids.shard for stem in stems):
+        raise ValueError("it has shards that are still to come")
     facts = manifest.encoder
     if not (0 < facts.dim <= WIDEST and 0 < facts.frame_width <= WIDEST and 1e-3 <= facts.frame_seconds <= 10):
         raise ValueError("no encoder has such embeddings and frames")

@@ -276,14 +276,15 @@ class ArchiveReader:
         """A shard's segments."""
         if shard not in self._segment_readers:
             path, dim = self.path / self._shard_part("segments", shard).name, self.manifest.encoder.dim
-            self._segment_readers[shard] = SegmentReader(path, dim, scattered=self._is_large)
+            # of two threads that come at once, both get the first one's: addresses in its map are kept
+            self._segment_readers.setdefault(shard, SegmentReader(path, dim, scattered=self._is_large))
         return self._segment_readers[shard]
 
     def frames_file(self, shard: str) -> FrameReader:
         """A shard's frames."""
         if shard not in self._frame_readers:
             path, width = self.path / self._shard_part("frames", shard).name, self.manifest.encoder.frame_width
-            self._frame_readers[shard] = FrameReader(path, width, scattered=self._is_large)
+            self._frame_readers.setdefault(shard, FrameReader(path, width, scattered=self._is_large))
         return self._frame_readers[shard]
 
     @cached_property

@@ -210,6 +210,8 @@ class SegmentReader:
 
     def _parsed(self, group: int) -> np.ndarray:
         column = self._read(group, ["embedding"])["embedding"].combine_chunks()
+        if len(column) != self._n_rows_of(group):
+            raise damaged(self.path, f"it has {len(column)} embeddings for {self._n_rows_of(group)} segments")
         values = np.frombuffer(column.buffers()[1], np.int8, count=len(column) * self._dim)
         return values.reshape(-1, self._dim)
 
