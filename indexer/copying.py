@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,8 @@ def _copied(out: Path, places: Sequence[_Place], columns: pa.Table, alike: Archi
         archive.check_shard(shard)
     segment_parts: list[Part] = []
     frame_parts: list[Part] = []
-    stems = sorted({place.after.shard for place in places}, key=int)
-    for stem in in_turn(stems, "Copying recordings", on_stage, weights=[1] * len(stems)):
-        here = [place for place in places if place.after.shard == stem]
+    laid_out = {stem: list(group) for stem, group in groupby(places, lambda place: place.after.shard)}
+    for stem, here in in_turn(laid_out.items(), "Copying recordings", on_stage, weights=[1] * len(laid_out)):
         names = f"segments/{stem}.parquet", f"frames/{stem}.arrow"
         for name in names:
             (out / name).parent.mkdir(exist_ok=True)

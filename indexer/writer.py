@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from stdsearch.archive.parts import replace_file
+from stdsearch.archive.parts import replace_file, sync_directory
 from stdsearch.errors import StdSearchError
 
 NOTE = "writer.json"
@@ -27,7 +27,9 @@ def sole_writer(archive: Path) -> Iterator[None]:
     Raises StdSearchError, naming process and time, if another process writes it, and if it cannot be written.
     """
     try:
-        archive.mkdir(parents=True, exist_ok=True)
+        if not archive.exists():
+            archive.mkdir(parents=True, exist_ok=True)
+            sync_directory(archive.parent)
         descriptor = os.open(archive, os.O_RDONLY)
         try:
             _lock(archive, descriptor)

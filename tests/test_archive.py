@@ -369,6 +369,8 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("generation", to=None), "generation is not what it must be"),
         (change("next_ids", to=[]), "next_ids is not what it must be"),
         (change("next_ids", "segment", to=0), "more recordings or segments than ids"),
+        (change("next_ids", "shard", to=0), "shards that are still to come"),
+        (change("parts", "spans", 0, "name", to="spans-2.npy"), "parts of generations to come"),
         (change("counts", "segments", to=1.5), "segments is not what it must be"),
         (change("counts", "seconds", to=float("nan")), "seconds is no duration"),
         (change("encoder", to=None), "encoder is not what it must be"),

@@ -264,6 +264,23 @@ def test_an_index_outlives_its_file(settings: VectorSettings, tmp_path: Path) ->
         np.testing.assert_array_equal(loaded.nearest(QUERIES, 10)[0], index.nearest(QUERIES, 10)[0])
 
 
+def test_an_index_whose_vectors_are_longer_than_it_says_is_refused(tmp_path: Path) -> None:
+    """Which would read beyond the end of each query."""
+    index = faiss.IndexIDMap2(faiss.IndexFlatIP(1 << 12))
+    index.d = DIM
+    faiss.write_index(index, str(tmp_path / "index"))
+    with pytest.raises(StdSearchError, match="is no vector index of an archive"):
+        FaissIndex.load(tmp_path / "index", DIM)
+
+
+def test_an_index_without_centres_is_refused(tmp_path: Path) -> None:
+    index = filled(EVERY_KIND[1])
+    index._inverted.quantizer.reset()
+    index.save(tmp_path / "index")
+    with pytest.raises(StdSearchError, match="is no vector index of an archive"):
+        FaissIndex.load(tmp_path / "index", DIM)
+
+
 @every_kind_of_lists
 def test_lists_that_the_file_does_not_hold_are_refused(settings: VectorSettings, tmp_path: Path) -> None:
     path = tmp_path / "index"

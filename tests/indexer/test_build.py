@@ -290,6 +290,21 @@ def test_what_is_there_already_is_never_touched(tmp_path: Path, index: Build, re
     assert index("empty").counts.recordings == 1
 
 
+@pytest.mark.parametrize("names", [("diary.txt",), ("2021.json",), ("2021.json", "plan.json"), ("plan.json", "2.txt")])
+def test_a_journal_of_another_kind_is_no_unfinished_build(
+    tmp_path: Path, index: Build, record: Record, names: tuple[str, ...]
+) -> None:
+    record("a.wav", 1)
+    mine = tmp_path / "mine"
+    (mine / "journal").mkdir(parents=True)
+    for name in names:
+        (mine / "journal" / name).write_text("{}")
+    before = content(mine)
+    with pytest.raises(StdSearchError, match="holds other files"):
+        index("mine")
+    assert content(mine) == before
+
+
 def test_a_second_writer_is_refused(tmp_path: Path, index: Build, record: Record) -> None:
     record("a.wav", 1)
     refused = []

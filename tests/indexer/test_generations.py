@@ -51,3 +51,17 @@ def test_a_file_system_without_links_takes_commits(
     remove_recordings(tmp_path / "archive", ["0"])
     assert open_archive(tmp_path / "archive").manifest.counts.recordings == 3
     assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_what_is_no_file_among_past_generations_goes_away(
+    tmp_path: Path, audio: Path, build: Callable[..., Report]
+) -> None:
+    """A pipe would keep a writer waiting for ever."""
+    build()
+    past = tmp_path / "archive" / "past"
+    past.mkdir()
+    os.mkfifo(past / "7.json")
+    (past / "8.json").symlink_to(tmp_path / "nowhere")
+    remove_recordings(tmp_path / "archive", ["0"])
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+    assert not past.exists()

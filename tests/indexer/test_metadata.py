@@ -61,6 +61,8 @@ def test_rows_for_no_recording_are_told(tmp_path: Path) -> None:
         ("t.csv", "file,year\n1,1960\n", "'1' is the name of 2 recordings; give their paths"),
         ("t.csv", "file,year\n2,1960\na/2.wav,1961\n", "has two rows for 'a/2.wav'"),
         ("t.csv", "file,Duration\n2,1960\n", "the catalog has a column 'Duration' of its own"),
+        ("t.csv", 'file,"year\nof print"\n2,1960\n', r"has a column 'year\\nof print', which no condition could name"),
+        ("t.csv", "file,..\n2,1960\n", "has a column '..', which no condition could name"),
         ("t.json", "{{{", "is no table that DuckDB reads"),
         ("t.parquet", "PAR1", "is no table that DuckDB reads"),
         ("t.xlsx", "", "metadata is read from .csv, .tsv"),

@@ -191,6 +191,17 @@ def test_a_moved_folder_is_the_same_archive_elsewhere(
     }
 
 
+@pytest.mark.parametrize("name", ["od\x01d", "od\udcffd"])
+def test_a_folder_whose_name_cannot_be_stored_is_told(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], encoder: SpanEncoder, name: str
+) -> None:
+    build()
+    shutil.move(audio, tmp_path / name)
+    with pytest.raises(StdSearchError, match="left as it is"):
+        update_archive(find_sources([tmp_path / name]), tmp_path / "archive", encoder)
+    assert {Path(r.source).parent for r in open_archive(tmp_path / "archive").recordings.values()} == {audio}
+
+
 def test_columns_stay_until_others_are_given(
     tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
 ) -> None:
