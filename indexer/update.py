@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from indexer.shards import check_name, checksum, telling_mtime
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.errors import StdSearchError
 from stdsearch.stages import OnStage, in_turn, unseen
+
+AT_A_TIME = 1000  # files that wait for a thread, each of which takes some memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ def find_changes(
 
     with ThreadPoolExecutor(threads) as pool:
         weights = [source.bytes for source in sources]
-        compared = in_turn(pool.map(unchanged, sources), "Comparing files", on_stage, weights=weights)
+        results = chain.from_iterable(
+            pool.map(unchanged, sources[at : at + AT_A_TIME]) for at in range(0, len(sources), AT_A_TIME)
+        )
+        compared = in_turn(results, "Comparing files", on_stage, weights=weights)
         found = {source.path: recording for source, recording in zip(sources, compared, strict=True)}
     return Changes(
         kept=tuple(recording for path in known if (recording := found.get(path)) is not None),
