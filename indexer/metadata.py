@@ -1,5 +1,6 @@
 """The user's own columns for the catalog, from a table with a row for each recording."""
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -82,15 +83,16 @@ def _read(path: Path) -> tuple[pa.Table, str]:
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise StdSearchError(f"{path}: metadata is read from {', '.join(_SUFFIXES)}; convert it to one of them")
+    file = glob.escape(str(path))  # DuckDB would read every file that a pattern means
     with duckdb.connect(":memory:") as connection:
         try:
             if suffix == ".parquet":
-                relation = connection.read_parquet(str(path))
+                relation = connection.read_parquet(file)
             elif suffix in (".csv", ".tsv"):
-                key = _key(path, connection.read_csv(str(path)).columns)
-                relation = connection.read_csv(str(path), dtype={key: "VARCHAR"})
+                key = _key(path, connection.read_csv(file).columns)
+                relation = connection.read_csv(file, dtype={key: "VARCHAR"})
             else:
-                relation = connection.read_json(str(path))
+                relation = connection.read_json(file)
             return relation.to_arrow_table(), _key(path, relation.columns)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0].strip()

@@ -241,6 +241,8 @@ def shard_stem(number: int) -> str:
 def checksum(source: Source) -> str:
     """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be stored."""
     check_name(source)
+    if source.file.exists() and not source.file.is_file():  # a pipe, which may never end
+        raise StdSearchError(f"{source.file}: is no file; leave it out")
     try:
         with source.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,8 +24,8 @@ def find_sources(roots: Sequence[Path]) -> list[Source]:
     """The audio files among and below some files and folders, sorted by name; none twice.
 
     A recording is called by its path below the folder given. Where two folders give the same name, the names that
-    clash get the folder's name in front. Raises StdSearchError if a root is missing, if none holds audio, or if names
-    still clash.
+    clash get the folder's name in front. Raises StdSearchError if a root is missing or a folder cannot be listed, if
+    none holds audio, or if names still clash.
     """
     found: dict[Path, tuple[Path, str]] = {}
     for root in roots:
@@ -50,8 +50,11 @@ def find_sources(roots: Sequence[Path]) -> list[Source]:
 
 
 def _audio_below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:  # else what lies below would look as if it were gone
+        raise StdSearchError(f"{error.filename}: cannot be listed ({error.strerror}); mend that, or leave it out")
+
     visited = set()
-    for directory, below, files in os.walk(folder, followlinks=True):
+    for directory, below, files in os.walk(folder, followlinks=True, onerror=refuse):
         below[:] = sorted(name for name in below if not name.startswith("."))
         real = os.path.realpath(directory)
         if real in visited:  # a link that leads back

@@ -25,6 +25,7 @@ import soxr
 from stdsearch.errors import StdSearchError
 
 SAMPLE_RATE = 16000  # Hz
+LOUDEST = 1e12  # of a sample: floats may be counted in what integers of 32 bits hold
 SUFFIXES = (  # what libsndfile reads, then what ffmpeg adds; a file that is named itself is tried whatever it is called
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
     ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp4",
@@ -152,8 +153,8 @@ def _at_16_khz(path: Path | str, from_second: int = 0) -> Iterator[np.ndarray]:
     with _decode(path, from_second) as (info, chunks):
         resampler = soxr.ResampleStream(info.sample_rate, SAMPLE_RATE, info.channels)
         for chunk in chunks:
-            if not np.isfinite(chunk).all():
-                raise StdSearchError(f"{path}: holds samples that are no finite numbers; convert it to 16-bit WAV")
+            if not (np.abs(chunk) <= LOUDEST).all():  # nor nan
+                raise StdSearchError(f"{path}: holds samples that no sound has; convert it to 16-bit WAV")
             resampled = resampler.resample_chunk(chunk)
             n_samples += len(resampled)
             yield resampled

@@ -119,12 +119,12 @@ def test_a_folder_and_a_header_without_samples_are_refused(tmp_path: Path) -> No
         whole(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e20])
+def test_samples_that_no_sound_has_are_refused(tmp_path: Path, bad: float) -> None:
     sound = chirps(16000, 1.0)
     sound[8000] = bad
     soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
-    with pytest.raises(StdSearchError, match=r"a\.wav: holds samples that are no finite numbers"):
+    with pytest.raises(StdSearchError, match=r"a\.wav: holds samples that no sound has"):
         whole(tmp_path / "a.wav")
 
 

@@ -290,6 +290,15 @@ def test_what_is_there_already_is_never_touched(tmp_path: Path, index: Build, re
     assert index("empty").counts.recordings == 1
 
 
+def test_a_pipe_is_left_out(tmp_path: Path, index: Build, record: Record) -> None:
+    """Which would be waited for for ever."""
+    record("a.wav", 1)
+    os.mkfifo(tmp_path / "audio" / "x.wav")
+    report = index()
+    assert report.counts.recordings == 1
+    assert report.complaints == (f"{tmp_path}/audio/x.wav: is no file; leave it out",)
+
+
 @pytest.mark.parametrize("names", [("diary.txt",), ("2021.json",), ("2021.json", "plan.json"), ("plan.json", "2.txt")])
 def test_a_journal_of_another_kind_is_no_unfinished_build(
     tmp_path: Path, index: Build, record: Record, names: tuple[str, ...]

@@ -81,3 +81,9 @@ def test_a_table_that_does_not_serve_is_refused_in_one_line(
 def test_a_missing_table_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StdSearchError, match="no such file"):
         read_metadata(tmp_path / "nowhere.csv", RECORDINGS)
+
+
+def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / "m[1].csv").write_text("file,year\n2,1111\n")
+    (tmp_path / "m1.csv").write_text("file,year\n2,2222\n")
+    assert read_metadata(tmp_path / "m[1].csv", RECORDINGS).columns["year"].to_pylist() == [None, 1111, None, None]

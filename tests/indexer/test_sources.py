@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,20 @@ def test_nothing_to_index_is_an_error(tree: Path) -> None:
         names(tree / "empty")
     with pytest.raises(StdSearchError, match="nowhere: no such file or folder"):
         names(tree / "nowhere")
+
+
+def test_a_folder_that_cannot_be_listed_does_not_look_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an update would take its recordings for gone."""
+    for name in ("a/1.wav", "b/2.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    listed = os.scandir
+
+    def scandir(folder: str) -> object:
+        if str(folder).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(StdSearchError, match=r"b: cannot be listed \(Permission denied\)"):
+        find_sources([tmp_path])
