@@ -40,7 +40,7 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
     if taken:
         raise StdSearchError(f"{path}: the catalog has a column {taken[0]!r} of its own; rename it")
 
-    if odd := odd_names(own.column_names):
+    if odd := odd_names(pa.array(own.column_names, pa.string())):
         raise StdSearchError(f"{path}: has a column {odd[0]!r}, which no condition could name; rename it")
 
     numbers = numbers_by_name(recordings)

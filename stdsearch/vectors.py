@@ -99,30 +99,29 @@ def _on_gpu(index: Any) -> Any:
 
 def _is_ours(index: Any) -> bool:
     """Whether an index is of the kinds that `empty` makes: a file could hold any of some fifty, nested as it likes."""
+    inverted: Any = None
     if isinstance(index, faiss.IndexIDMap2):
         is_one, flat = index.id_map.size() == index.ntotal, index.index
     elif isinstance(index, faiss.IndexPreTransform):
-        inverted: Any = faiss.downcast_index(index.index)
+        inverted = faiss.downcast_index(index.index)
         chain: Any = index.chain
         is_one = type(inverted) is faiss.IndexIVFPQFastScan and chain.size() == 1
-        is_one = is_one and type(faiss.downcast_VectorTransform(chain.at(0))) is faiss.LinearTransform
-        is_one = is_one and inverted.ntotal == index.ntotal and _is_fast_scan_of_blocks(inverted)
         is_one = is_one and _is_projection(faiss.downcast_VectorTransform(chain.at(0)), index.d, inverted.d)
+        is_one = is_one and inverted.ntotal == index.ntotal and _is_fast_scan_of_blocks(inverted)
         flat = inverted.quantizer if is_one else index
     else:
-        is_one = type(index) is faiss.IndexIVFScalarQuantizer
+        is_one, inverted = type(index) is faiss.IndexIVFScalarQuantizer, index
         is_one = is_one and index.code_size == index.sq.code_size and index.sq.d == index.d
         flat = index.quantizer if is_one else index
     is_one = is_one and type(faiss.downcast_index(flat)) is faiss.IndexFlatIP
-    within: Any = faiss.try_extract_index_ivf(index)  # None of an exact index
-    is_one = is_one and flat.d == (within or index).d and (within is None or flat.ntotal == within.nlist)
+    is_one = is_one and flat.d == (inverted or index).d and (inverted is None or flat.ntotal == inverted.nlist)
     return bool(is_one) and index.metric_type == flat.metric_type == faiss.METRIC_INNER_PRODUCT
 
 
 def _is_projection(transform: Any, dim: int, n_axes: int) -> bool:
     """Whether it takes vectors to as many axes as the index behind it has, by a matrix that is all there."""
-    fits = (transform.d_in, transform.d_out) == (dim, n_axes) and not transform.have_bias
-    return bool(fits and transform.A.size() == dim * n_axes)
+    fits = type(transform) is faiss.LinearTransform and not transform.have_bias
+    return bool(fits and (transform.d_in, transform.d_out) == (dim, n_axes) and transform.A.size() == dim * n_axes)
 
 
 def _is_fast_scan_of_blocks(inverted: Any) -> bool:

@@ -99,7 +99,8 @@ class Catalog:
                 schema = file.schema_arrow
                 if not COLUMNS.equals(pa.schema(list(schema)[: len(COLUMNS)])):
                     raise ValueError("its columns are not a catalog's")
-                if len({name.lower() for name in schema.names}) < len(schema.names) or odd_names(schema.names):
+                names = schema.names
+                if len({name.lower() for name in names}) < len(names) or odd_names(pa.array(names)):
                     raise ValueError("its columns have names that cannot be")
                 self._table = file.read()
             self._table.validate(full=True)
@@ -226,19 +227,14 @@ def _complaint(table: pa.Table, counts: Counts, next_ids: NextIds) -> str | None
         return f"its recordings last {lasting} s, not {counts.seconds} s"
     if len(pc.unique(table["path"])) < len(table):
         return "it has two recordings of one path"
-    if _looks_odd(table["path"]) or _looks_odd(table["source"]):
+    if odd_names(table["path"]) or odd_names(table["source"]):
         return "it has recordings with names that no file below a folder has"
     return None
 
 
-def odd_names(names: Sequence[str]) -> list[str]:
-    """Those names that no column can have: empty, "..", or with control characters."""
-    return [name for name in names if re.search(_ODD, name)]
-
-
-def _looks_odd(names: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether a name is empty, reaches out of its folder, or has control characters."""
-    return bool(pc.any(pc.match_substring_regex(names, _ODD)).as_py())
+def odd_names(names: pa.Array | pa.ChunkedArray) -> list[str]:
+    """Those names of strings that are empty, reach out of their folder, or have control characters."""
+    return list(names.filter(pc.match_substring_regex(names, _ODD)).to_pylist())
 
 
 def lock(connection: "duckdb.DuckDBPyConnection") -> None:
