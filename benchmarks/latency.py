@@ -238,7 +238,7 @@ def nudged(block: QuantisedFrames, random: np.random.Generator) -> QuantisedFram
 def measure(archive_path: Path, task_path: Path, n_terms: int, n_listed: int) -> dict[str, Any]:
     """Figures of one archive, in a process that has done nothing else."""
     reader = open_archive(archive_path)
-    parts = reader.manifest.all_parts()
+    parts = list(reader.manifest.all_parts())
     if 2 * sum(part.bytes for part in parts) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         for part in parts:
             (archive_path / part.name).read_bytes()
