@@ -34,8 +34,8 @@ from stdsearch.vector_settings import VectorChoice
 class Report:
     """What a build or an update came to.
 
-    counts are the archive's. complaints has one for each recording that was left out. added, changed, removed and
-    unchanged count recordings; of a changed one that cannot be read any longer the old is removed.
+    counts are the archive's. complaints has one for each file that could not be read. added, changed, removed,
+    unchanged and stayed count recordings: those stayed as they were whose files have changed but cannot be read.
     """
 
     counts: Counts
@@ -44,6 +44,7 @@ class Report:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    stayed: int = 0
 
 
 def build_archive(
@@ -105,10 +106,11 @@ def update_archive(
 ) -> Report:
     """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
 
-    Recordings whose files have the name, size and checksum that they had stay as they are; all others are indexed or
-    removed. Unless by_checksum, a file whose name, size and time of change are as they were is not read. encoder is the
-    one that the archive carries. vectors: how these are to be indexed from now on, by default as before. metadata has a
-    row for each source; without it, recordings keep the columns that they have, and new ones get empty ones.
+    Recordings whose files have the name, size and checksum that they had stay as they are, and so do those whose files
+    have changed but cannot be read; all others are indexed or removed. Unless by_checksum, a file whose name, size and
+    time of change are as they were is not read. encoder is the one that the archive carries. vectors: how these are to
+    be indexed from now on, by default as before. metadata has a row for each source; without it, recordings keep the
+    columns that they have, and new ones get empty ones.
     Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
     """
     with sole_writer(out):
@@ -126,7 +128,9 @@ def update_archive(
             )
             shards, next_ids = work.build(changes.fresh, done)
             indexed = [recording for shard in shards for recording in shard.recordings]
-            recordings = [*changes.kept, *indexed]
+            read = {recording.path for recording in indexed}
+            stayed = [recording for recording in changes.former if recording.path not in read]
+            recordings = [*sorted([*changes.kept, *stayed], key=lambda recording: recording.recording_id), *indexed]
             if not recordings:
                 raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
             columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
@@ -141,7 +145,7 @@ def update_archive(
                 content = Content(recordings, columns, shard_parts["segments"], shard_parts["frames"], next_ids)
                 counts = commit_next(archive, content, vectors=vectors, on_stage=on_stage)
         discard(out)
-    return _report(archive, changes, shards, counts)
+    return _report(archive, changes, shards, stayed, counts)
 
 
 def check_out(out: Path) -> None:
@@ -217,17 +221,19 @@ def _facts(encoder: Encoder, file: Path) -> EncoderFacts:
     )
 
 
-def _report(archive: ArchiveReader, changes: Changes, shards: Sequence[Shard], counts: Counts) -> Report:
+def _report(
+    archive: ArchiveReader, changes: Changes, shards: Sequence[Shard], stayed: Sequence[Recording], counts: Counts
+) -> Report:
     before = {recording.path for recording in archive.recordings.values()}
     indexed = {recording.path for shard in shards for recording in shard.recordings}
-    kept = {recording.path for recording in changes.kept}
     return Report(
         counts,
         _complaints(shards),
         added=len(indexed - before),
         changed=len(indexed & before),
-        removed=len(before - indexed - kept),
-        unchanged=len(kept),
+        removed=len(before - indexed) - len(changes.kept) - len(stayed),
+        unchanged=len(changes.kept),
+        stayed=len(stayed),
     )
 
 

@@ -119,7 +119,7 @@ def _publish(
     spans, runs = (out / part_name(role, generation) for role in ("spans", "runs"))
     in_shards = in_turn(readers, "Noting where segments lie", on_stage, weights=[len(reader) for reader in readers])
     write_spans(spans, runs, in_shards, content.next_ids.segment, origin.encoder.frame_seconds)
-    on_stage("Measuring its recall", None)
+    on_stage("Measuring recall", None)
     n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
     on_stage("Writing the vector index", None)
     index.save(out / part_name("vectors", generation))

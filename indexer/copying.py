@@ -193,9 +193,10 @@ def _check_names(taken: Sequence[tuple[ArchiveReader, Recording]]) -> None:
 
 def _merged_columns(archives: Sequence[ArchiveReader]) -> pa.Table:
     """The columns of all archives, a row for each recording, empty where an archive lacks a column."""
-    spellings = {name for archive in archives for name in archive.metadata.column_names}
-    if len({name.lower() for name in spellings}) < len(spellings):
-        raise StdSearchError(f"the columns {', '.join(sorted(spellings))} differ in capitals alone; index one again")
+    spellings = sorted({name for archive in archives for name in archive.metadata.column_names})
+    lowered = [name.lower() for name in spellings]
+    if alike := [name for name in spellings if lowered.count(name.lower()) > 1]:
+        raise StdSearchError(f"the columns {', '.join(alike)} differ in capitals alone; index one again")
     tables = []
     for archive in archives:
         table = pa.table({"recording_id": pa.array(list(archive.recordings), pa.int32())})

@@ -64,19 +64,18 @@ def sweep(archive: Path) -> None:
     """
     manifest = load_manifest(archive)
     needed = {part.name for part in manifest.all_parts()} | _held(archive)
-    next_shard = manifest.next_ids.shard if journal.follows(archive, manifest.next_ids) else None
-    if next_shard is None:
+    noted = journal.noted(archive, manifest.next_ids)
+    if noted is None:
         journal.discard(archive)
     for folder, suffix in (("segments", ".parquet"), ("frames", ".arrow")):
         for path in _below(archive / folder, f"[0-9]*{suffix}"):
-            waiting = next_shard is not None and path.stem.isdecimal() and int(path.stem) >= next_shard
-            waiting = waiting and not path.is_symlink()  # through which a shard would be written elsewhere
+            waiting = noted and path.stem in noted and not path.is_symlink()  # to what is not the archive's
             if f"{folder}/{path.name}" not in needed and not waiting:
-                path.unlink()
+                _unlink(path)
     for name in map(Path, SINGLE.values()):
         for path in [*archive.glob(name.name), *archive.glob(f"{name.stem}-[0-9]*{name.suffix}")]:
             if path.name not in needed:
-                path.unlink()
+                _unlink(path)
     (archive / f"{FILE_NAME}.new").unlink(missing_ok=True)
     (archive / f"{NOTE}.new").unlink(missing_ok=True)
 
@@ -94,13 +93,19 @@ def _held(archive: Path) -> set[str]:
     needed: set[str] = set()
     for path in _below(past, "[0-9]*.json"):
         if not path.is_file() or path.samefile(archive / FILE_NAME) or not _is_locked(path):
-            path.unlink()
+            _unlink(path)
             continue
         with suppress(StdSearchError):
             needed |= {part.name for part in parse_manifest(path, path.read_bytes()).all_parts()}
     with suppress(OSError):  # not empty, or not there
         past.rmdir()
     return needed
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file or a link; a directory is not the archive's."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
 
 
 def _below(folder: Path, pattern: str) -> list[Path]:

@@ -94,9 +94,11 @@ def is_begun(out: Path) -> bool:
     return is_ours and (names <= {"plan.json.new"} or _next_ids(out) is not None)
 
 
-def follows(out: Path, next_ids: NextIds) -> bool:
-    """Whether there is a journal of shards that count on from these ids."""
-    return bool(_next_ids(out) == asdict(next_ids))
+def noted(out: Path, next_ids: NextIds) -> set[str] | None:
+    """The stems of the shards in a journal that counts on from these ids; None if there is no such journal."""
+    if _next_ids(out) != asdict(next_ids):
+        return None
+    return {path.stem for path in (out / "journal").glob("[0-9]*.json")}
 
 
 def _next_ids(out: Path) -> object:

@@ -1,17 +1,19 @@
 """The user's own columns for the catalog, from a table with a row for each recording."""
 
 import glob
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from indexer.sources import Source
 from stdsearch.archive import ArchiveReader
 from stdsearch.archive.catalog import COLUMNS, odd_names
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 
 KEYS = ("recording", "path", "file")
 
@@ -42,6 +44,13 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
 
     if odd := odd_names(pa.array(own.column_names, pa.string())):
         raise StdSearchError(f"{path}: has a column {odd[0]!r}, which no condition could name; rename it")
+    for field in own.schema:
+        try:
+            pq.write_table(pa.schema([field]).empty_table(), io.BytesIO())
+        except pa.ArrowException as error:
+            raise StdSearchError(
+                f"{path}: has a column {field.name!r} of a kind that cannot be kept ({field.type}); make it text"
+            ) from error
 
     numbers = numbers_by_name(recordings)
     row_of: dict[int, int] = {}
@@ -87,7 +96,7 @@ def _read(path: Path) -> tuple[pa.Table, str]:
     with duckdb.connect(":memory:") as connection:
         try:
             if suffix == ".parquet":
-                relation = connection.read_parquet(file)
+                relation = connection.read_parquet(file, binary_as_string=True)  # old writers do not say which is text
             elif suffix in (".csv", ".tsv"):
                 key = _key(path, connection.read_csv(file).columns)
                 relation = connection.read_csv(file, dtype={key: "VARCHAR"})
@@ -95,7 +104,7 @@ def _read(path: Path) -> tuple[pa.Table, str]:
                 relation = connection.read_json(file)
             return relation.to_arrow_table(), _key(path, relation.columns)
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0].strip()
+            reason = in_a_line(str(error).partition("\n\n")[0])  # what follows is settings and guesses
             raise StdSearchError(f"{path}: is no table that DuckDB reads ({reason}); mend it") from error
 
 
@@ -103,9 +112,11 @@ def _key(path: Path, columns: Sequence[str]) -> str:
     by_name = {name.lower(): name for name in columns}
     key = next((by_name[name] for name in KEYS if name in by_name), None)
     if key is None:
+        found = f"its columns are {', '.join(columns)}"
+        if len(columns) == 1:
+            found = f"its one column is {columns[0]!r}; a table whose rows differ in their number of fields looks so"
         raise StdSearchError(
-            f"{path}: has no column {', '.join(KEYS[:-1])} or {KEYS[-1]} to tell the recordings; "
-            f"its columns are {', '.join(columns)}"
+            f"{path}: has no column {', '.join(KEYS[:-1])} or {KEYS[-1]} to tell the recordings; {found}"
         )
     return key
 

@@ -16,10 +16,14 @@ AT_A_TIME = 1000  # files that wait for a thread, each of which takes some memor
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """kept: recordings whose files are what they were, with where these now are; fresh: sources new or changed."""
+    """kept: recordings whose files are what they were, with where these now are; fresh: sources new or changed.
+
+    former: what the changed ones were indexed as.
+    """
 
     kept: tuple[Recording, ...]
     fresh: tuple[Source, ...]
+    former: tuple[Recording, ...]
 
 
 def find_changes(
@@ -62,4 +66,5 @@ def find_changes(
     return Changes(
         kept=tuple(recording for path in known if (recording := found.get(path)) is not None),
         fresh=tuple(source for source in sources if found[source.path] is None),
+        former=tuple(recording for path, recording in known.items() if path in found and found[path] is None),
     )

@@ -5,6 +5,7 @@ soxr resamples. A file is never held as a whole: only `read` gathers what it was
 A recording that breaks off early is read as far as it goes, and a warning is logged.
 """
 
+import io
 import logging
 import re
 import shutil
@@ -141,10 +142,13 @@ def raw_blocks(stream: IO[bytes], *, name: str = "standard input") -> Iterator[n
 
 def write_wav(path: Path | str, waveform: np.ndarray) -> None:
     """Write (n,) floats in [-1, 1] at 16 kHz as a 16-bit WAV; what is louder is clipped."""
+    wav = io.BytesIO()  # libsndfile does not say why it cannot write
+    soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     try:
-        soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
-    except soundfile.LibsndfileError as error:
-        raise StdSearchError(f"{path}: cannot be written; choose a folder that exists and is yours to write") from error
+        Path(path).write_bytes(wav.getbuffer())
+    except OSError as error:
+        reason = error.strerror
+        raise StdSearchError(f"{path}: cannot be written ({reason}); choose another folder, or make room") from error
 
 
 def _at_16_khz(path: Path | str, from_second: int = 0) -> Iterator[np.ndarray]:

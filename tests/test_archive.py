@@ -698,3 +698,25 @@ def test_a_compressed_index_chooses_and_embeddings_rank(archive: ArchiveReader, 
         expected, expected_ids = archive.nearest(EMBEDDING[:5], 10_000, recording_ids=own)
         np.testing.assert_allclose(scores, expected, atol=0.005)  # 8 bits
         assert [set(row) for row in ids.tolist()] == [set(row) for row in expected_ids.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be read (Permission denied); give yourself the right to it"),
+        (OSError(5, "Input/output error"), "is damaged (Input/output error); restore it or index again"),
+    ],
+)
+def test_what_may_not_be_read_is_not_called_missing_or_damaged(
+    archive: ArchiveReader, monkeypatch: pytest.MonkeyPatch, reason: OSError, message: str
+) -> None:
+    def refuse(file: Path, *arguments: object, **options: object) -> None:
+        raise reason
+
+    path, part = archive.path, archive.manifest.part("spans")
+    for name in ("stat", "open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            with pytest.raises(StdSearchError) as caught:
+                part.check(path)
+        assert str(caught.value) == f"{path / part.name}: {message}"

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,11 +18,13 @@ from indexer.sources import find_sources
 from stdsearch.archive import open_archive
 from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
+from stdsearch.cli.clips import _name
 from stdsearch.cli.query import query
 from stdsearch.encoder import SpanEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import read_hits
 from stdsearch.slicing import SlicingSettings
+from stdsearch.types import Hit
 
 KWLIST = """<kwlist ecf_filename="ecf.xml" language="english" encoding="UTF-8" compareNormalize="lowercase" version="1">
 <kw kwid="KW-1"><kwtext>evening</kwtext></kw><kw kwid="KW-2"><kwtext>{second}</kwtext></kw></kwlist>"""
@@ -187,6 +190,8 @@ def test_a_clip_of_a_long_term_gets_a_name_that_a_disk_takes(run: Run, tmp_path:
     result = run(f"/{'S T AA R ' * 40}/", "--limit", 1, "--clips", "clips")
     assert result.exit_code == 0
     assert len(list((tmp_path / "clips").iterdir())) == len(lines(result))
+    name = _name("夜" * 200, 1000, Hit("ö" * 500, 1, 36000.0, 0.5, 0.9, True))
+    assert len(name.encode()) < 255
 
 
 @pytest.mark.parametrize("output", ["hits.json", "hits.csv", "hits.xml", "hits.json.gz"])
@@ -263,6 +268,8 @@ def test_bad_input_is_told_in_a_line(run: Run, tmp_path: Path, arguments: list[s
         (["star", "--kwlist", "kwlist.xml"], "give either TERM and --audio, or --kwlist"),
         (["star", "--limit", "0"], "--limit"),
         (["star", "--threshold", "2"], "--threshold"),
+        (["star", "--threshold", "nan"], "--threshold"),
+        (["star", "--cost", "inf"], "--cost"),
         (["star", "--format", "table", "--output", "hits.json"], "a table is for the screen"),
         (["star", "--output", "hits.srt"], "query writes table, json, csv, kwslist"),
     ],
@@ -281,8 +288,24 @@ def test_hits_are_not_lost_with_a_recording_that_is_gone(run: Run, archive_folde
     finally:
         moved.rename(archive_folder / "audio")
     assert len(result.stdout.splitlines()) == 2
-    assert isinstance(result.exception, StdSearchError)
-    assert "is gone since it was indexed" in str(result.exception)
+    assert result.exit_code == 3
+    assert "is gone since it was indexed" in result.stderr
+
+
+def test_clips_of_other_recordings_are_cut_when_one_is_gone(run: Run, archive_folder: Path, tmp_path: Path) -> None:
+    asked = ("evening", "/S T AA R/", "--limit", 9)
+    recordings = [hit[2] for hit in lines(run(*asked))]
+    gone = archive_folder / "audio" / recordings[0]
+    moved = gone.rename(archive_folder / "moved.wav")
+    try:
+        result = run(*asked, "--clips", "clips")
+    finally:
+        moved.rename(gone)
+    assert result.exit_code == 3
+    (told,) = result.stderr.splitlines()
+    assert told.startswith(f"stdsearch: {gone}: is gone")
+    others = [recording for recording in recordings if recording != recordings[0]]
+    assert len(list((tmp_path / "clips").iterdir())) == len(others) > 0
 
 
 def test_there_is_no_archive(tmp_path: Path) -> None:
@@ -299,6 +322,21 @@ def test_a_full_disk_is_told_in_a_line(archive_folder: Path) -> None:
         told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert told.returncode == 1
     assert told.stderr == "stdsearch: the output: No space left on device; make room and run again\n"
+
+
+def test_a_name_that_no_disk_takes_is_told_in_a_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stdsearch", "query", "a" * 300, "evening"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr == f"stdsearch: {'a' * 300}: File name too long; give it a shorter name\n"
+
+
+def test_a_closed_output_is_no_error(archive_folder: Path, tmp_path: Path) -> None:
+    asked = shlex.join([sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "evening"])
+    clips = shlex.quote(str(tmp_path / "clips"))
+    told = subprocess.run(f"{asked} --limit 1 --clips {clips} >&-", shell=True, capture_output=True, check=False)
+    assert (told.returncode, told.stderr) == (0, b"")
+    assert len(list((tmp_path / "clips").iterdir())) == 1
 
 
 def test_a_process_that_ends_at_once_has_written_all(archive_folder: Path, run: Run) -> None:

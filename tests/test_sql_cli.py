@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,14 @@ def test_segments_are_those_of_the_archive(path: Path, archive: Archive) -> None
 
 def test_json_is_a_list_of_objects(path: Path) -> None:
     statement = """
-        SELECT path, count(*) AS n, NULL AS nothing, 'NaN'::FLOAT AS nan, [1, 2] AS list, DATE '2020-01-01' AS day
+        SELECT path, count(*) AS n, NULL AS nothing, 'NaN'::FLOAT AS nan, [1, 2] AS list, DATE '2020-01-01' AS day,
+            '2020-01-01 00:00:00+00'::TIMESTAMPTZ AS time
         FROM segments JOIN recordings USING (recording_id) GROUP BY path ORDER BY path LIMIT 2
     """
     rows = json.loads(ask(path, statement, "--json").stdout)
     assert [row.pop("path") for row in rows] == ["news/long.wav", "odd.wav"]
     assert rows[0].pop("n") > rows[1].pop("n") > 0
+    assert datetime.fromisoformat(rows[0].pop("time")) == datetime.fromisoformat(rows[1].pop("time"))
     assert rows == 2 * [{"nothing": None, "nan": None, "list": [1, 2], "day": "2020-01-01"}]
     assert ask(path, "FROM recordings WHERE false", "--json").stdout == "[]\n"
 

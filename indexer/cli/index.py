@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stdsearch.cli.options import Real
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE, MOST_LENGTHS, SlicingSettings
 from stdsearch.vector_settings import AUTO, KINDS, RECALL, VectorChoice
@@ -43,7 +44,7 @@ SLICING = SlicingSettings()
 @click.option(
     "--longest",
     metavar="SECONDS",
-    type=click.FloatRange(SLICING.shortest, LONGEST_SLICE),
+    type=Real(SLICING.shortest, LONGEST_SLICE),
     default=SLICING.longest,
     show_default=True,
     help="The longest slice; of longer terms the middle is looked for.",
@@ -59,7 +60,7 @@ SLICING = SlicingSettings()
 @click.option(
     "--hop",
     metavar="SHARE",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Real(0, 1, min_open=True),
     default=SLICING.hop,
     show_default=True,
     help="From one slice to the next, as a share of their length.",
@@ -73,7 +74,7 @@ SLICING = SlicingSettings()
 @click.option(
     "--recall",
     metavar="SHARE",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Real(0, 1, min_open=True),
     help="Of what is nearest, the share that a vector index other than exact is to find; measured on the archive "
     f"[default: {RECALL}].",
 )
@@ -95,9 +96,10 @@ def index(
     """Index the recordings among and below PATH... into a new archive.
 
     With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
-    is as it was stays. A file of the same name and size that was last changed when it was is taken for unchanged, and
-    so is one of the same checksum. Encoder and slices are the archive's. Without --metadata, recordings keep the
-    columns that they have, and without --vectors and --recall these stay as well.
+    is as it was stays, and so does what a changed file that cannot be read was indexed as. A file of the same name and
+    size that was last changed when it was is taken for unchanged, and so is one of the same checksum. Encoder and
+    slices are the archive's. Without --metadata, recordings keep the columns that they have, and without --vectors and
+    --recall these stay as well.
 
     An encoder of cut segments, as of the recipes jmcl and adml, runs over each slice by itself, so that its time goes
     with the number of slices and their length: --lengths 5 --hop 0.4 takes about a quarter, and finds less.
@@ -229,7 +231,9 @@ def _note(text: str) -> None:
 
 def _update_summary(out: Path, report: "Report") -> str:
     counts = report.counts
-    failed = f", {len(report.complaints)} left out" if report.complaints else ""
+    left_out = len(report.complaints) - report.stayed
+    failed = f", {report.stayed} unreadable and left as indexed before" if report.stayed else ""
+    failed += f", {left_out} left out" if left_out else ""
     return (
         f"{out}: {report.added} added, {report.changed} changed, {report.removed} removed, "
         f"{report.unchanged} unchanged{failed}; {counts.recordings} recordings, {counts.seconds / 3600:.2f} h, "

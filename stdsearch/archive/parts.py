@@ -36,8 +36,10 @@ class Part:
         path = archive / self.name
         try:
             facts = path.stat()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StdSearchError(f"{path}: a part of the archive is missing; restore it or index again") from error
+        except OSError as error:
+            raise damaged(path, error) from error
         if not stat.S_ISREG(facts.st_mode):  # a pipe or a device, which may never end
             raise damaged(path, "it is no file")
         if facts.st_size != self.bytes:
@@ -51,7 +53,7 @@ class Part:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise damaged(path, error.strerror or error) from error
+            raise damaged(path, error) from error
         if sha256 != self.sha256:
             raise damaged(path, "its checksum is not what it was")
 
@@ -68,7 +70,11 @@ def seal(archive: Path, name: str) -> Part:
 
 
 def damaged(path: Path, reason: object) -> StdSearchError:
-    """The error for a part that cannot be what was written."""
+    """The error for a part that cannot be what was written, or that somebody else only may read."""
+    if isinstance(reason, PermissionError):
+        return StdSearchError(f"{path}: cannot be read ({reason.strerror}); give yourself the right to it")
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = reason.strerror
     return StdSearchError(f"{path}: is damaged ({in_a_line(reason)}); restore it or index again")
 
 

@@ -17,6 +17,16 @@ import click
 from stdsearch import __version__
 from stdsearch.errors import StdSearchError
 
+ADVICE = {  # for what an operating system may refuse of any path; all else is a bug
+    errno.ENOSPC: "make room and run again",
+    errno.EDQUOT: "make room and run again",
+    errno.EACCES: "give yourself the right to it, or name another path",
+    errno.EPERM: "give yourself the right to it, or name another path",
+    errno.EROFS: "name a path that can be written",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ELOOP: "mend the links that lead to each other",
+    errno.EIO: "check the disk",
+}
 BUILT_IN = ("convert", "info", "query", "score", "spot", "sql", "verify")  # stdsearch.cli.NAME holds the command NAME
 
 
@@ -88,6 +98,8 @@ def run() -> None:
 
 def main() -> None:
     """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
+    if sys.stdout is None:  # it was closed, and what is to be seen there must not fail
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     collected_after = gc.get_threshold()
     gc.set_threshold(20_000)  # else a tenth of the start of a process goes into collecting what libraries define
     _hush_decoders()
@@ -106,11 +118,12 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in ADVICE:
             raise
         with open(os.devnull, "w") as nowhere:  # for what is still to be written, which would fail again
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        click.echo(f"stdsearch: {error.filename or 'the output'}: {error.strerror}; make room and run again", err=True)
+        named = error.filename or "the output"
+        click.echo(f"stdsearch: {named}: {error.strerror}; {ADVICE[error.errno]}", err=True)
         sys.exit(1)
     finally:
         gc.set_threshold(*collected_after)

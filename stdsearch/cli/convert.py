@@ -6,6 +6,7 @@ from typing import TextIO
 
 import click
 
+from stdsearch.cli.options import Real
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import FORMATS, guess_format, read_hits, select, write_hits
 from stdsearch.formats.kwlist import read_kwlist
@@ -22,7 +23,7 @@ READABLE = [name for name, entry in FORMATS.items() if entry.read]
 @click.option("--kwlist", metavar="FILE", help="KWList that tells the terms of a KWSList, which has their ids only.")
 @click.option("--recording", metavar="NAME", help="Hits in this recording only; for labels, the recording they are of.")
 @click.option("--decision", type=click.Choice(["yes", "all"]), default="all", show_default=True, help="Hits to keep.")
-@click.option("--min-score", type=float, metavar="SCORE", help="Keep hits that score at least this.")
+@click.option("--min-score", type=Real(), metavar="SCORE", help="Keep hits that score at least this.")
 @click.option("--language", help="Language named in a KWSList [default: as in INPUT].")
 @click.option("--system-id", help="System named in a KWSList [default: as in INPUT].")
 def convert(

@@ -1,15 +1,16 @@
 """`stdsearch query`: where terms are said in an archive."""
 
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stdsearch.cli.clock import clock
+from stdsearch.cli.clips import cut_clips
+from stdsearch.cli.options import Real
+from stdsearch.cli.text import clock, field
 from stdsearch.errors import StdSearchError
 from stdsearch.types import TermHits
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 NORMALISATIONS = ("kst", "sto")  # of stdsearch.calibrate.normalise
 FORMATS = ("table", "json", "csv", "kwslist")
 SHOWN = 20  # hits for each term, where people read them
-CLIP_CONTEXT = 1.0  # seconds of a clip before and after the hit
 SOME_FAILED = 3  # exit code
 
 _file = click.Path(path_type=Path)
@@ -42,11 +42,11 @@ _file = click.Path(path_type=Path)
 @click.option(
     "--depth", type=click.IntRange(min=1), metavar="N",
     help="Places of each term that are heard closely: more take longer and find more of a frequent term [default: "
-    "30 for each hour, from 150 to 3000; fewer where --limit wants few hits].",
+    "30 for each hour, from 150 to 3000; fewer where --limit wants few hits, which moves scores a little].",
 )  # fmt: skip
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Leave out hits that score less.")
+@click.option("--threshold", type=Real(0, 1), default=0.0, help="Leave out hits that score less.")
 @click.option(
-    "--cost", type=click.FloatRange(min=0), metavar="BETA",
+    "--cost", type=Real(min=0), metavar="BETA",
     help="What false alarms cost, by which YES is said: the β of NIST's term-weighted value [default: 999.9].",
 )  # fmt: skip
 @click.option(
@@ -83,7 +83,8 @@ def query(
     A TERM is a word, a phrase in quotes, or phones as in "/S T AA R/". With --audio, the term is known from how it
     sounds; TERM and --audio together are two kinds of evidence for one term.
 
-    A term of a list that cannot be searched for is reported and gets no hits; exit code 3 says that there were such.
+    A term of a list that cannot be searched for is reported and gets no hits, and hits whose recordings are gone get no
+    clips; exit code 3 says that there were such.
     """
     from stdsearch.cli.progress import bars
     from stdsearch.formats.hits import guess_format, write_hits
@@ -135,8 +136,7 @@ def query(
     if clips:
         sources = {recording.path: Path(recording.source) for recording in opened.reader.recordings.values()}
         with bars() as progress:
-            for result in progress.track(results, description="Cutting clips"):
-                _cut_clips(sources, result, clips)
+            failed += cut_clips(sources, progress.track(results, description="Cutting clips"), clips)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
 
@@ -190,11 +190,11 @@ def _print_table(results: Sequence[TermHits]) -> None:
     if not sys.stdout.isatty():
         click.echo("kwid\tterm\trecording\tchannel\ttbeg\tdur\tscore\tdecision")
         for row in _rows(results):
-            click.echo("\t".join(row))
+            click.echo("\t".join(map(field, row)))
         return
     console = Console()
     for result in results:
-        heading = escape(result.term or result.kwid)
+        heading = escape(field(result.term or result.kwid))
         if not result.hits:
             console.print(f"[bold]{heading}[/bold]: no hit")
             continue
@@ -217,19 +217,3 @@ def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
             decision = "YES" if hit.decision else "NO"
             times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", f"{hit.score:.6f}", decision]
             yield [result.kwid, result.term, hit.recording, *times]
-
-
-def _cut_clips(sources: Mapping[str, Path], result: TermHits, folder: Path) -> None:
-    """DIR/TERM-001-RECORDING-TBEG.wav and so on, in the order of the hits; sources: the files, by recording."""
-    from stdsearch import audio
-
-    for rank, hit in enumerate(result.hits, start=1):
-        source = sources[hit.recording]
-        if not source.exists():
-            raise StdSearchError(f"{source}: is gone since it was indexed, so no clip can be cut; bring it back")
-        begin = max(0.0, hit.tbeg - CLIP_CONTEXT)
-        end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CLIP_CONTEXT)
-        term, recording = (result.term or result.kwid)[:60], hit.recording[-60:]  # a name has 255 bytes
-        name = re.sub(r"[^\w.-]+", "_", f"{term}-{rank:03d}-{recording}-{hit.tbeg:.2f}")
-        clip = audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)
-        audio.write_wav(folder / f"{name}.wav", clip)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stdsearch.cli.clock import clock
+from stdsearch.cli.options import Real
+from stdsearch.cli.text import clock
 from stdsearch.errors import StdSearchError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
     "--example", "examples", multiple=True, metavar="KEYWORD=FILE[@TBEG-TEND]",
     help="How a KEYWORD sounds; of a name that is no KEYWORD, all that is known of it. Repeatable.",
 )  # fmt: skip
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out what is less probable [default: 0.3].")
+@click.option("--threshold", type=Real(0, 1), help="Leave out what is less probable [default: 0.3].")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), help="[default: table; json in a pipe]")
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
 @click.option("--encoder", metavar="MODEL", type=_file, help="An encoder of your own.")

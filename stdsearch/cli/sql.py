@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stdsearch.errors import CONTROLS, StdSearchError
+from stdsearch.cli.text import field
+from stdsearch.errors import StdSearchError
 
 if TYPE_CHECKING:
     from stdsearch.archive.sql import Answer
@@ -36,9 +36,9 @@ def sql(archive: Path, statement: str, as_json: bool) -> None:
     elif sys.stdout.isatty():
         _print_table(answer)
     else:
-        click.echo("\t".join(map(_field, answer.columns)))
+        click.echo("\t".join(map(field, answer.columns)))
         for row in answer.rows:
-            click.echo("\t".join(map(_field, row)))
+            click.echo("\t".join(map(field, row)))
 
 
 def _print_json(answer: "Answer") -> None:
@@ -61,21 +61,10 @@ def _print_table(answer: "Answer") -> None:
 
     table = Table()
     for name in answer.columns:
-        table.add_column(escape(_field(name)), overflow="fold")
+        table.add_column(escape(field(name)), overflow="fold")
     for row in answer.rows:
-        table.add_row(*(escape(_field(value)) for value in row))
+        table.add_row(*(escape(field(value)) for value in row))
     Console().print(table)
-
-
-def _field(value: object) -> str:
-    r"""A value as a field of a table: NULL is empty; what would break the line or steer a terminal is escaped.
-
-    >>> _field(None), _field(0.5), _field("a\tb")
-    ('', '0.5', 'a\\tb')
-    """
-    if value is None:
-        return ""
-    return re.sub(CONTROLS, lambda control: repr(control[0])[1:-1], str(value).replace("\\", "\\\\"))
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise StdSearchError(f"{path}: damaged gzip data ({error}); copy or compress the file again") from error
     except OSError as error:
         reason = error.strerror or str(error).partition("\n")[0]
-        raise StdSearchError(f"{path}: cannot be read ({reason})") from error
+        raise StdSearchError(f"{path}: cannot be read ({reason}); check the path") from error
 
 
 @contextmanager
@@ -63,6 +63,6 @@ def open_output(path: str | Path) -> Iterator[TextIO]:
             with io.TextIOWrapper(cast(BinaryIO, binary), encoding="utf-8", newline="") as stream:
                 yield stream
     except OSError as error:
-        raise StdSearchError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise StdSearchError(f"{path}: cannot be written ({error.strerror or error}); name another path") from error
     except UnicodeEncodeError as error:
         raise StdSearchError(f"{path}: cannot be written, a name or term is not valid Unicode text") from error

@@ -127,7 +127,7 @@ def test_columns_are_merged(tmp_path: Path, audio: Path, build: Build, record: R
     ("one", "other", "complaint"),
     [
         ({"year": [1]}, {"year": ["soon"]}, "the columns of the archives have types that differ"),
-        ({"year": [1]}, {"Year": [1]}, "the columns Year, year differ in capitals alone"),
+        ({"year": [1], "a": [1]}, {"Year": [1], "b": [1]}, "the columns Year, year differ in capitals alone"),
     ],
 )
 def test_columns_that_do_not_go_together_are_refused(

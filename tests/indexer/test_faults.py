@@ -456,6 +456,29 @@ def test_a_shard_that_was_finished_is_not_made_again(
     assert len(seen) == 1
 
 
+def test_of_an_unfinished_update_only_whole_shards_wait(
+    tmp_path: Path, commands: dict[str, tuple[Callable[[], object], Callable[[], object]]]
+) -> None:
+    """Half a shard would take the room that other commands need on a full disk."""
+    prepare, run = commands["update"]
+    prepare()
+    path = tmp_path / "archive"
+    before = files(path)
+    notes: list[Path] = []
+    for last in range(100):
+        with disk(last), pytest.raises(Stopped):
+            run()
+        if notes := list((path / "journal").glob("[0-9]*.json")):
+            break
+    (note,) = notes
+    half = path / f"segments/{int(note.stem) + 1:05d}.parquet"
+    half.touch()
+    with sole_writer(path):  # as another command does
+        sweep(path)
+    whole = {f"segments/{note.stem}.parquet", f"frames/{note.stem}.arrow"}
+    assert files(path) == before | whole | {"journal/plan.json", f"journal/{note.name}"}
+
+
 def test_a_second_process_is_told_who_writes(tmp_path: Path, small: Path, build: Build) -> None:
     build()
     path = tmp_path / "archive"

@@ -24,6 +24,17 @@ def test_only_what_an_archive_has_made_is_swept(tmp_path: Path, audio: Path, bui
     assert files(path) == named(path) | strays
 
 
+def test_directories_of_such_names_stay(tmp_path: Path, audio: Path, build: Build) -> None:
+    build()
+    path = tmp_path / "archive"
+    strays = [path / name for name in ("spans-7.npy", "segments/00009.parquet", "past/7.json")]
+    for stray in strays:
+        stray.mkdir(parents=True)
+    remove_recordings(path, ["0"])
+    assert all(stray.is_dir() for stray in strays)
+    assert files(path) == named(path)
+
+
 @pytest.mark.parametrize("folder", ["past", "segments"])
 def test_what_a_link_leads_to_is_not_the_archives(tmp_path: Path, audio: Path, build: Build, folder: str) -> None:
     build()

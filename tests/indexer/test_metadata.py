@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -41,6 +42,20 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert read_metadata(path, RECORDINGS).columns.schema == pa.schema([("year", pa.int16())])
 
 
+def test_text_that_an_old_writer_left_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"recording": [b"2"], "place": [b"Bern"]}), path)
+    assert read_metadata(path, RECORDINGS).columns["place"].drop_null().to_pylist() == ["Bern"]
+
+
+def test_a_kind_that_parquet_does_not_have_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT '2' AS file, INTERVAL 3 DAY AS gap) TO '{path}'")
+    with pytest.raises(StdSearchError, match=r"has a column 'gap' of a kind that cannot be kept .* make it text"):
+        read_metadata(path, RECORDINGS)
+
+
 def test_a_whole_path_goes_before_a_base_name(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("file,year\nx.wav,1960\n")
@@ -63,15 +78,17 @@ def test_rows_for_no_recording_are_told(tmp_path: Path) -> None:
         ("t.csv", "file,Duration\n2,1960\n", "the catalog has a column 'Duration' of its own"),
         ("t.csv", 'file,"year\nof print"\n2,1960\n', r"has a column 'year\\nof print', which no condition could name"),
         ("t.csv", "file,..\n2,1960\n", "has a column '..', which no condition could name"),
+        ("t.csv", "file,year\n2,1960\n007.flac,1,2,3\nc,d,e\n", "one column is 'file,year'; a table whose"),
+        ("t.csv", b"file,year\n\xe4,1960\n", "CSV Error on Line: 2 .* This file is not utf-8 encoded"),
         ("t.json", "{{{", "is no table that DuckDB reads"),
         ("t.parquet", "PAR1", "is no table that DuckDB reads"),
         ("t.xlsx", "", "metadata is read from .csv, .tsv"),
     ],
 )
 def test_a_table_that_does_not_serve_is_refused_in_one_line(
-    tmp_path: Path, name: str, text: str, complaint: str
+    tmp_path: Path, name: str, text: str | bytes, complaint: str
 ) -> None:
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StdSearchError, match=complaint) as caught:
         read_metadata(tmp_path / name, RECORDINGS)
     assert str(caught.value).startswith(str(tmp_path / name))

@@ -197,8 +197,8 @@ def test_a_folder_whose_name_cannot_be_stored_is_told(
 ) -> None:
     build()
     shutil.move(audio, tmp_path / name)
-    with pytest.raises(StdSearchError, match="left as it is"):
-        update_archive(find_sources([tmp_path / name]), tmp_path / "archive", encoder)
+    report = update_archive(find_sources([tmp_path / name]), tmp_path / "archive", encoder)
+    assert (len(report.complaints), report.stayed) == (4, 4)
     assert {Path(r.source).parent for r in open_archive(tmp_path / "archive").recordings.values()} == {audio}
 
 
@@ -252,31 +252,43 @@ def test_an_interrupted_update_goes_on_behind_its_whole_shards(
     assert files(tmp_path / "archive") == named(tmp_path / "archive")
 
 
-def test_a_changed_file_that_cannot_be_read_is_left_out(
+def test_a_changed_file_that_cannot_be_read_stays_as_it_was_indexed(
     tmp_path: Path,
     audio: Path,
     build: Callable[..., Report],
     update: Callable[..., Report],
+    record: Record,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     build()
+    before = open_archive(tmp_path / "archive")
     (audio / "1.wav").write_text("no sound at all")
+    (audio / "new.wav").write_text("nor is this")
     report = update()
-    assert [recording.path for recording in open_archive(tmp_path / "archive").recordings.values()] == [
-        "0.wav",
-        "2.wav",
-        "3.wav",
-    ]
-    assert (len(report.complaints), report.removed) == (1, 1)
-    assert [entry.levelno for entry in caplog.records] == [logging.WARNING]
+    assert open_archive(tmp_path / "archive").manifest.generation == before.manifest.generation
+    assert (len(report.complaints), report.stayed, report.removed, report.unchanged) == (2, 1, 0, 3)
+    assert [entry.levelno for entry in caplog.records] == [logging.WARNING] * 2
+    record("0.wav", 3, seed=9)
+    report = update()
+    after = open_archive(tmp_path / "archive")
+    assert [recording.path for recording in after.recordings.values()] == ["1.wav", "2.wav", "3.wav", "0.wav"]
+    assert after.recordings[1] == before.recordings[1]
+    assert (report.changed, report.stayed, report.removed, report.unchanged) == (1, 1, 0, 2)
+    record("1.wav", 3, seed=10)
+    report = update()
+    assert (report.changed, report.stayed, report.unchanged) == (1, 0, 3)
 
 
-def test_an_archive_is_not_emptied_by_an_update(
+def test_an_archive_whose_files_cannot_be_read_is_left_as_it_is(
     tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report]
 ) -> None:
     build()
     for path in audio.iterdir():
         path.write_text("no sound at all")
+    assert update().stayed == 4
+    assert open_archive(tmp_path / "archive").manifest.counts.recordings == 4
+    for path in audio.iterdir():
+        path.rename(path.with_stem(f"other {path.stem}"))
     with pytest.raises(StdSearchError, match="left as it is, for none of the 4 recordings could be read"):
         update()
     assert open_archive(tmp_path / "archive").manifest.counts.recordings == 4

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stdsearch.cli.options import Real
 from train.cli.options import FILE, Assignment
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="train", show_default=True, help="Split of utterances that name none.")
 @click.option(
     "--hold-out",
-    type=Assignment(click.FloatRange(0, 1, min_open=True, max_open=True)),
+    type=Assignment(Real(0, 1, min_open=True, max_open=True)),
     multiple=True,
     metavar="SPLIT=SHARE",
     help="Give this share of the speakers without a split to SPLIT; repeatable.",

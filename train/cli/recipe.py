@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stdsearch.cli.options import Real
 from stdsearch.errors import StdSearchError
 from train.cli.options import FILE, Assignment
 from train.recipes import RECIPES, plan
@@ -45,7 +46,7 @@ def _options(name: str) -> list[click.Parameter]:
         ),
         "encoder": click.Option(["--encoder"], type=FILE, help="Encoder to build upon [default: the one that ships]."),
         "corpus_weight": click.Option(
-            ["--corpus-weight", "corpus_weights"], type=Assignment(click.FloatRange(min=0)), multiple=True,
+            ["--corpus-weight", "corpus_weights"], type=Assignment(Real(min=0)), multiple=True,
             metavar="CORPUS=FACTOR", help="Draw a corpus more or less often than its hours say; repeatable.",
         ),
     }  # fmt: skip
@@ -64,7 +65,7 @@ def _options(name: str) -> list[click.Parameter]:
         click.Option(["--epochs"], type=click.IntRange(min=1), help=f"Times through the data [default: {length}]."),
         click.Option(["--steps"], type=click.IntRange(min=1), help="Batches, instead of --epochs."),
         click.Option(
-            ["--learning-rate"], type=click.FloatRange(min=0, min_open=True), default=loop.learning_rate,
+            ["--learning-rate"], type=Real(min=0, min_open=True), default=loop.learning_rate,
             show_default=True, help="At its peak.",
         ),
         click.Option(

@@ -1,0 +1,62 @@
+"""Hits cut out of their recordings, to listen to."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stdsearch.errors import StdSearchError
+from stdsearch.types import Hit, TermHits
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONTEXT = 1.0  # seconds before and after the hit
+LONGEST_NAME = 90  # bytes of a term, and of a recording's path, in a name that may have 255
+
+
+def cut_clips(sources: Mapping[str, Path], results: Iterable[TermHits], folder: Path) -> list[str]:
+    """Write FOLDER/TERM-RANK-RECORDING-TBEG.wav for each hit; sources are the files of the recordings.
+
+    Returns the recordings that cannot be read any longer, each of which is told once.
+    Raises StdSearchError if a clip cannot be written.
+    """
+    from stdsearch.audio import write_wav
+
+    unread: list[str] = []
+    for result in results:
+        for rank, hit in enumerate(result.hits, start=1):
+            if hit.recording in unread:
+                continue
+            try:
+                clip = _clip(sources[hit.recording], hit)
+            except StdSearchError as error:
+                unread.append(hit.recording)
+                click.echo(f"stdsearch: {error} (no clips)", err=True)
+            else:
+                write_wav(folder / _name(result.term or result.kwid, rank, hit), clip)
+    return unread
+
+
+def _clip(source: Path, hit: Hit) -> "np.ndarray":
+    """The hit's channel (n,) at 16 kHz, with the context that there is."""
+    from stdsearch import audio
+
+    if not source.exists():
+        raise StdSearchError(f"{source}: is gone since it was indexed; bring it back")
+    begin = max(0.0, hit.tbeg - CONTEXT)
+    end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CONTEXT)
+    return audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)
+
+
+def _name(term: str, rank: int, hit: Hit) -> str:
+    """What a clip is called: of a term its begin, of a recording's path its end.
+
+    >>> _name("evening star", 1, Hit("news/long.wav", 1, 2.0, 0.5, 0.9, True))
+    'evening_star-001-news_long.wav-2.00.wav'
+    """
+    begin = term.encode()[:LONGEST_NAME].decode(errors="ignore")
+    end = hit.recording.encode()[-LONGEST_NAME:].decode(errors="ignore")
+    return re.sub(r"[^\w.-]+", "_", f"{begin}-{rank:03d}-{end}-{hit.tbeg:.2f}") + ".wav"
