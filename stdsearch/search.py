@@ -162,7 +162,7 @@ class Archive:
         depth = depth or depth_for(self.reader.total_seconds, limit)
         find = partial(
             self._found,
-            recording_ids=self.reader.where(where) if where is not None else None,
+            allowed=self.reader.segments_of(self.reader.where(where)) if where is not None else None,
             limit=limit,
             depth=depth,
             threshold=threshold,
@@ -202,15 +202,18 @@ class Archive:
         return float(self.reader.settings["slicing"]["longest"])
 
     def candidates(
-        self, *queries: Query, recording_ids: np.ndarray | None = None, depth: int | None = None
+        self, *queries: Query, allowed: np.ndarray | None = None, depth: int | None = None
     ) -> tuple[Candidates, dict[str, np.ndarray]]:
-        """Both passes for queries of one mode: places with exact borders, and their features for `calibrate`."""
+        """Both passes for queries of one mode: places with exact borders, and their features for `calibrate`.
+
+        allowed: a mask over the segments that may be found.
+        """
         depth = depth or depth_for(self.reader.total_seconds)
         k = min(SEGMENTS_A_PLACE * depth, self.reader.n_segments)
-        if k == 0 or not queries or (recording_ids is not None and not len(recording_ids)):
+        if k == 0 or not queries:
             return _NOWHERE, {}
         vectors = [query.vectors for query in queries]
-        scores, ids = self.reader.nearest(np.concatenate(vectors), k, recording_ids=recording_ids)
+        scores, ids = self.reader.nearest(np.concatenate(vectors), k, allowed=allowed)
         found = ids >= 0
         if not found.any():
             return _NOWHERE, {}
@@ -226,7 +229,7 @@ class Archive:
         self,
         queries: Sequence[Query],
         *,
-        recording_ids: np.ndarray | None,
+        allowed: np.ndarray | None,
         limit: int | None,
         depth: int,
         threshold: float,
@@ -234,7 +237,7 @@ class Archive:
         normalisation: str | None,
     ) -> list[tuple[Hit, ...]]:
         """The hits of each query, all of one mode."""
-        places, features = self.candidates(*queries, recording_ids=recording_ids, depth=depth)
+        places, features = self.candidates(*queries, allowed=allowed, depth=depth)
         if not len(places):
             return [()] * len(queries)
         calibration = self.calibrations.get(queries[0].mode, self.uncalibrated)
@@ -269,7 +272,7 @@ def decided(
 ) -> list[tuple[Hit, ...]]:
     """The hits of each term, best first, that the candidates come to, overlapping ones merged.
 
-    paths: of the recordings, by recording id; seconds: of all that was searched; the others as in `search`.
+    paths: of the recordings, by recording id; seconds: of the archive; the others as in `search`.
     """
     hits: list[list[Hit]] = [[] for _ in range(n_terms)]
     if len(places):

@@ -162,7 +162,7 @@ def test_nearest_ranks_by_cosine(archive: ArchiveReader) -> None:
 
 def test_nearest_in_some_recordings_equals_filtering_afterwards(archive: ArchiveReader) -> None:
     queries = EMBEDDING[::1000]
-    scores, ids = archive.nearest(queries, 20, recording_ids=np.array([0, 2]))
+    scores, ids = archive.nearest(queries, 20, allowed=archive.segments_of(np.array([0, 2])))
     all_scores, all_ids = archive.nearest(queries, archive.n_segments)
     for row in range(len(queries)):
         wanted = RECORDING_ID[all_ids[row]] == 0
@@ -171,14 +171,14 @@ def test_nearest_in_some_recordings_equals_filtering_afterwards(archive: Archive
 
 
 def test_nearest_in_no_recording_finds_nothing(archive: ArchiveReader) -> None:
-    _, ids = archive.nearest(EMBEDDING[:1], 3, recording_ids=np.array([2]))
+    _, ids = archive.nearest(EMBEDDING[:1], 3, allowed=archive.segments_of(np.array([2])))
     assert ids.tolist() == [[-1, -1, -1]]
 
 
 @pytest.mark.parametrize("strange", [-1, 3, 99])
 def test_a_recording_that_is_not_there_is_not_taken_for_its_neighbour(archive: ArchiveReader, strange: int) -> None:
     ids = np.array([0, strange])
-    for ask in (archive.durations, archive.paths, lambda ids: archive.nearest(EMBEDDING[:1], 3, recording_ids=ids)):
+    for ask in (archive.durations, archive.paths, archive.segments_of):
         with pytest.raises(KeyError, match=str(strange)):
             ask(ids)
 
@@ -694,8 +694,9 @@ def test_a_compressed_index_chooses_and_embeddings_rank(archive: ArchiveReader, 
     compressed = open_archive(tmp_path / "archive")
     assert not np.array_equal(index.nearest(EMBEDDING[:5], 9)[0], archive.nearest(EMBEDDING[:5], 9)[0])
     for own in (None, [0]):
-        scores, ids = compressed.nearest(EMBEDDING[:5], 10_000, recording_ids=own)
-        expected, expected_ids = archive.nearest(EMBEDDING[:5], 10_000, recording_ids=own)
+        allowed = None if own is None else archive.segments_of(own)
+        scores, ids = compressed.nearest(EMBEDDING[:5], 10_000, allowed=allowed)
+        expected, expected_ids = archive.nearest(EMBEDDING[:5], 10_000, allowed=allowed)
         np.testing.assert_allclose(scores, expected, atol=0.005)  # 8 bits
         assert [set(row) for row in ids.tolist()] == [set(row) for row in expected_ids.tolist()]
 

@@ -133,6 +133,13 @@ class ArchiveReader:
         """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""
         return self._catalog.where(condition)
 
+    def segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
+        """A mask (n_ids,) over segment ids, True for the segments of recordings (n,)."""
+        mask = np.zeros(len(self.spans), bool)
+        for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
+            mask[first : first + n_segments] = True
+        return mask
+
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory, with the catalog as its table recordings; `catalog.lock` it before use."""
         return self._catalog.database()
@@ -147,15 +154,14 @@ class ArchiveReader:
         return at
 
     def nearest(
-        self, queries: np.ndarray, k: int, *, recording_ids: np.ndarray | None = None
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k segments nearest to each query (q, dim): cosines (q, k) float32, descending, and ids (q, k) int64.
 
-        With recording_ids only their segments compete, which gives what filtering all segments' ranking afterwards
-        would. Which k these are a compressed index says; their cosines are those of the embeddings themselves. Where
-        there are fewer than k, ids are -1 and scores -inf.
+        With allowed, a mask as of `segments_of`, only those segments compete, which gives what filtering all segments'
+        ranking afterwards would. Which k these are a compressed index says; their cosines are those of the embeddings
+        themselves. Where there are fewer than k, ids are -1 and scores -inf.
         """
-        allowed = None if recording_ids is None else self._segments_of(recording_ids)
         scores, ids = self._vectors.nearest(queries, k, allowed=allowed)
         if ids.size and ids.max() >= len(self.spans):
             raise damaged(
@@ -235,13 +241,6 @@ class ArchiveReader:
         keys = _channel_key(blocks["recording_id"], blocks["channel"])
         order = np.lexsort((blocks["first_frame"], keys))
         return blocks[order], keys[order]
-
-    def _segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
-        """A mask over segment ids, True for the segments of some recordings."""
-        mask = np.zeros(len(self.spans), bool)
-        for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
-            mask[first : first + n_segments] = True
-        return mask
 
     @cached_property
     def _catalog(self) -> Catalog:

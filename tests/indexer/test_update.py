@@ -426,7 +426,7 @@ def test_where_sees_only_what_is_there(
     archive = open_archive(tmp_path / "archive")
     (some,) = archive.where("path = 'a.wav'")
     queries = archive.embeddings(archive.segment_ids[:5])
-    _, ids = archive.nearest(queries, archive.n_segments, recording_ids=np.array([some]))
+    _, ids = archive.nearest(queries, archive.n_segments, allowed=archive.segments_of(np.array([some])))
     own = archive.recordings[int(some)]
     assert set(ids[ids >= 0]) == set(range(own.first_segment, own.first_segment + own.n_segments))
 
