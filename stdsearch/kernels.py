@@ -136,6 +136,18 @@ def _apart(tbeg: np.ndarray, tend: np.ndarray, bounds: np.ndarray) -> np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
+def _block_of(frame: int, blocks: np.ndarray, begin: int, end: int) -> int:
+    """The last of blocks [begin, end) that begins at a frame or before it; the first where none does."""
+    while end - begin > 1:
+        middle = (begin + end) // 2
+        if blocks[middle].first_frame <= frame:
+            begin = middle
+        else:
+            end = middle
+    return begin
+
+
+@numba.njit(cache=True, nogil=True)
 def frames_at(
     blocks: np.ndarray,
     begin: np.ndarray,
@@ -157,7 +169,9 @@ def frames_at(
     offsets, start = np.zeros(n + 1, np.int64), np.full(n, NOT_THERE, np.int64)
     for i in range(n):
         n_frames = 0
-        for block in blocks[begin[i] : end[i]]:
+        for block in blocks[_block_of(first[i], blocks, begin[i], end[i]) : end[i]]:
+            if block.first_frame >= last[i]:
+                break
             here = max(first[i], block.first_frame)
             n_here = min(last[i], block.first_frame + block.n_frames) - here
             if n_here > 0:
@@ -172,7 +186,9 @@ def frames_at(
     values = np.empty((offsets[n], width), np.float32)
     at = 0
     for i in range(n):
-        for block in blocks[begin[i] : end[i]]:
+        for block in blocks[_block_of(first[i], blocks, begin[i], end[i]) : end[i]]:
+            if block.first_frame >= last[i]:
+                break
             here = max(first[i], block.first_frame)
             n_here = min(last[i], block.first_frame + block.n_frames) - here
             if n_here > 0:

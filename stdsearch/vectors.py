@@ -206,17 +206,15 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def ids(self) -> np.ndarray:
-        """The ids (n,) int64 of all vectors, in any order."""
+    def ids(self) -> Iterator[np.ndarray]:
+        """The ids (n,) int64 of all vectors, some at a time, in any order."""
         if self._inverted is None:
-            return np.array(faiss.vector_to_array(self._index.id_map), np.int64)
+            yield faiss.vector_to_array(self._index.id_map)
+            return
         lists: Any = self._inverted.invlists
-        held = [
-            faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number)).copy()
-            for number in range(lists.nlist)
-            if lists.list_size(number)
-        ]
-        return np.concatenate([np.empty(0, np.int64), *held])
+        for number in range(lists.nlist):
+            if size := lists.list_size(number):
+                yield faiss.rev_swig_ptr(lists.get_ids(number), size).copy()
 
     @property
     def is_exact(self) -> bool:

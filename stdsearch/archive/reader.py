@@ -135,7 +135,7 @@ class ArchiveReader:
 
     def segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
         """A mask (n_ids,) over segment ids, True for the segments of recordings (n,)."""
-        mask = np.zeros(len(self.spans), bool)
+        mask = np.zeros(self.manifest.next_ids.segment, bool)
         for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
             mask[first : first + n_segments] = True
         return mask

@@ -205,6 +205,7 @@ def respan(archive: Path, role: str, name: str) -> None:
         ("spans", lambda path: respan(path, "spans", "begin"), "differs from segments/00000.parquet"),
         ("vectors", lambda path: reindex(path, np.arange(5)), "it has 5 vectors for"),
         ("vectors", lambda path: reindex(path, open_archive(path).segment_ids + 1), "are of other segments"),
+        ("vectors", lambda path: reindex(path, open_archive(path).segment_ids // 2), "has two vectors of one segment"),
         (
             "segments",
             lambda path: rewrite_catalog(path, recording_id=3),
