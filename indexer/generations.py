@@ -114,7 +114,7 @@ def _below(folder: Path, pattern: str) -> list[Path]:
 
 
 def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # NFS locks for one alone only what may be written
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

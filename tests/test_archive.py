@@ -720,4 +720,8 @@ def test_what_may_not_be_read_is_not_called_missing_or_damaged(
             patch.setattr(Path, name, refuse)
             with pytest.raises(StdSearchError) as caught:
                 part.check(path)
-        assert str(caught.value) == f"{path / part.name}: {message}"
+            assert str(caught.value) == f"{path / part.name}: {message}"
+            with pytest.raises(StdSearchError) as caught:
+                open_archive(path)
+            told = f"cannot be read ({reason.strerror}); mend that, or restore it"
+            assert str(caught.value) == f"{path / 'archive.json'}: {told}"

@@ -325,10 +325,10 @@ def test_a_full_disk_is_told_in_a_line(archive_folder: Path) -> None:
 
 
 def test_a_name_that_no_disk_takes_is_told_in_a_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "stdsearch", "query", "a" * 300, "evening"]
+    command = [sys.executable, "-m", "stdsearch", "index", "a" * 300, "--out", "archive"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 1
-    assert told.stderr == f"stdsearch: {'a' * 300}: File name too long; give it a shorter name\n"
+    assert told.stderr == f"stdsearch: {tmp_path / ('a' * 300)}: File name too long; give it a shorter name\n"
 
 
 def test_a_closed_output_is_no_error(archive_folder: Path, tmp_path: Path) -> None:

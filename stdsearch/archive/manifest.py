@@ -112,7 +112,7 @@ def load_manifest(archive: Path) -> Manifest:
         with _open(path) as file:
             return parse_manifest(path, file.read(LARGEST_BYTES + 1))
     except OSError as error:
-        raise StdSearchError(_why_no_archive(archive)) from error
+        raise _no_archive(archive, error) from error
 
 
 def hold_manifest(archive: Path) -> tuple[Manifest, BinaryIO]:
@@ -126,7 +126,7 @@ def hold_manifest(archive: Path) -> tuple[Manifest, BinaryIO]:
         try:
             file = _open(path)
         except OSError as error:
-            raise StdSearchError(_why_no_archive(archive)) from error
+            raise _no_archive(archive, error) from error
         try:
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -163,14 +163,19 @@ def parse_manifest(path: Path, text: bytes) -> Manifest:
         raise damaged(path, error) from error
 
 
-def _why_no_archive(archive: Path) -> str:
+def _no_archive(archive: Path, error: OSError) -> StdSearchError:
+    """Why archive.json cannot be read."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return StdSearchError(f"{archive / FILE_NAME}: cannot be read ({error.strerror}); mend that, or restore it")
     if not archive.exists():
-        return f"{archive}: no such archive; make one with `stdsearch index FOLDER --out {archive}`"
-    if not archive.is_dir():
-        return f"{archive}: is a file; an archive is the directory that `stdsearch index` makes"
-    if (archive / "journal").is_dir():
-        return f"{archive}: it was interrupted while being made; run the same command again to finish it"
-    return f"{archive}: holds no {FILE_NAME}, so it is no archive; name a directory that `stdsearch index` made"
+        reason = f"no such archive; make one with `stdsearch index FOLDER --out {archive}`"
+    elif not archive.is_dir():
+        reason = "is a file; an archive is the directory that `stdsearch index` makes"
+    elif (archive / "journal").is_dir():
+        reason = "it was interrupted while being made; run the same command again to finish it"
+    else:
+        reason = f"holds no {FILE_NAME}, so it is no archive; name a directory that `stdsearch index` made"
+    return StdSearchError(f"{archive}: {reason}")
 
 
 class _OtherFormatError(ValueError):

@@ -1,6 +1,10 @@
+import errno
+import fcntl
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +65,29 @@ def test_a_file_system_without_links_takes_commits(
     monkeypatch.setattr(os, "link", no_links)
     remove_recordings(tmp_path / "archive", ["0"])
     assert open_archive(tmp_path / "archive").manifest.counts.recordings == 3
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_readers_are_seen_where_only_what_may_be_written_is_locked_for_one(
+    tmp_path: Path, audio: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: see flock(2)."""
+    flock = fcntl.flock
+
+    def as_on_nfs(file: Any, operation: int) -> None:
+        descriptor = file if isinstance(file, int) else file.fileno()
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if is_file and operation & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == 0:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, operation)
+
+    build()
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    reader = open_archive(tmp_path / "archive")
+    remove_recordings(tmp_path / "archive", ["0"])
+    assert {part.name for part in reader.manifest.all_parts()} <= files(tmp_path / "archive")
+    reader.release()
+    remove_recordings(tmp_path / "archive", ["1"])
     assert files(tmp_path / "archive") == named(tmp_path / "archive")
 
 
