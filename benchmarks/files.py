@@ -11,7 +11,6 @@ decoding alone takes (`stdsearch.audio.blocks` over the same files, one thread).
 import argparse
 import itertools
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from measure import write_result
+from measure import measured, write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -97,32 +96,13 @@ def decoding_seconds(folder: Path) -> float:
     return time.perf_counter() - began
 
 
-def index(folder: Path, archive: Path, threads: int) -> tuple[float, float, float]:
-    """Seconds, CPU seconds and peak memory in MiB of indexing in a process of its own."""
-    shutil.rmtree(archive, ignore_errors=True)
-    command = [
-        sys.executable,
-        "-m",
-        "stdsearch",
-        "index",
-        str(folder),
-        "--out",
-        str(archive),
-        "--threads",
-        str(threads),
-    ]
-    measured = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
-    measured += "facts = resource.getrusage(resource.RUSAGE_CHILDREN); "
-    measured += "print(facts.ru_utime + facts.ru_stime, facts.ru_maxrss / 1024)"  # of this one process alone
-    began = time.perf_counter()
-    told = subprocess.run([sys.executable, "-c", measured, *command], check=True, capture_output=True, text=True).stdout
-    cpu, peak = map(float, told.splitlines()[-1].split())
-    return time.perf_counter() - began, cpu, peak
-
-
 def figures(kind: str, folder: Path, archive: Path, threads: int) -> dict[str, Any]:
     """What indexing a folder of files costs."""
-    seconds, cpu, peak = index(folder, archive, threads)
+    shutil.rmtree(archive, ignore_errors=True)
+    indexing = measured(
+        [sys.executable, "-m", "stdsearch", "index", str(folder), "--out", str(archive), "--threads", str(threads)]
+    )
+    seconds, cpu = indexing["seconds"], indexing["cpu_seconds"]
     recordings = open_archive(archive).recordings.values()
     spoken = sum(recording.duration * recording.channels for recording in recordings)
     decoding = decoding_seconds(folder)
@@ -135,7 +115,7 @@ def figures(kind: str, folder: Path, archive: Path, threads: int) -> dict[str, A
         "x_real_time_of_cpu": round(spoken / cpu, 1),
         "decoding_x_real_time": round(spoken / decoding, 1),
         "ms_a_file": round(1000 * cpu / len(recordings), 2),
-        "peak_mib": round(peak),
+        "peak_mib": round(indexing["peak_mib"]),
     }
 
 

@@ -6,7 +6,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,20 @@ def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: i
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({**about, **figures}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def measured(command: Sequence[str]) -> dict[str, float]:
+    """What a command takes: seconds on the wall, and of CPU, and its peak memory in MiB, mapped files included.
+
+    It must succeed. A small process in between starts it, for what a process has taken at most counts from its parent.
+    """
+    between = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); "
+    between += "facts = resource.getrusage(resource.RUSAGE_CHILDREN); "
+    between += "print(facts.ru_utime + facts.ru_stime, facts.ru_maxrss / 1024)"
+    began = time.perf_counter()
+    told = subprocess.run([sys.executable, "-c", between, *command], check=True, stdout=subprocess.PIPE, text=True)
+    cpu, peak = map(float, told.stdout.split())
+    return {"seconds": time.perf_counter() - began, "cpu_seconds": cpu, "peak_mib": peak}
 
 
 def add_system(parser: argparse.ArgumentParser) -> None:

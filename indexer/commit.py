@@ -13,6 +13,7 @@ from indexer.generations import part_name, publish
 from indexer.vectors import new_index, tune_by_words, updated_index
 from stdsearch.archive import ArchiveReader, Recording
 from stdsearch.archive.catalog import write_catalog
+from stdsearch.archive.check import REBUILDABLE
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader
@@ -68,7 +69,9 @@ def commit_first(out: Path, content: Content, origin: Origin, *, on_stage: OnSta
     live = _mask(content.recordings, content.next_ids.segment)
     settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
     index = new_index(readers, origin.encoder.dim, settings, live, on_stage=on_stage)
-    return _publish(out, 1, content, readers, origin, index, settings, seal(out, part_name("encoder", 1)), on_stage)
+    encoder = seal(out, part_name("encoder", 1))
+    derived = _derive(out, 1, content, readers, origin, index, settings, encoder, on_stage)
+    return _publish(out, 1, content, origin, encoder, derived)
 
 
 def commit_next(
@@ -81,30 +84,47 @@ def commit_next(
 ) -> Counts:
     """Make the archive's next generation and release the archive; vectors: how they are to be indexed from now on.
 
-    Unless renumbered, the segments that it keeps have the ids they had.
+    Unless renumbered, the segments that it keeps have the ids they had, and where no other come or go, what follows
+    from them stays.
     """
     out, generation, dim = archive.path, archive.manifest.generation + 1, archive.manifest.encoder.dim
-    origin = Origin.of(archive)
-    if vectors:
-        origin = replace(origin, vectors=vectors)
-    readers = _readers(out, content, dim)
-    live = _mask(content.recordings, content.next_ids.segment)
-    settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
+    origin, encoder = Origin.of(archive), archive.manifest.part("encoder")
+    choice, n_ids = vectors or origin.vectors, content.next_ids.segment
+    live, before = (_mask(recordings, n_ids) for recordings in (content.recordings, archive.recordings.values()))
     kept = archive.settings.get("vectors", {})
+    if (
+        not renumbered
+        and choice == origin.vectors
+        and n_ids == archive.manifest.next_ids.segment
+        and (live == before).all()
+    ):
+        archive.release()
+        derived = _Derived({role: archive.manifest.part(role) for role in REBUILDABLE}, kept)
+        return _publish(out, generation, content, origin, encoder, derived)
+    origin = replace(origin, vectors=choice)
+    readers = _readers(out, content, dim)
+    settings = VectorSettings.for_size(int(live.sum()), choice.chosen)
     if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
         index = new_index(readers, dim, settings, live, on_stage=on_stage)
     else:
-        before = _mask(archive.recordings.values(), content.next_ids.segment)
         added = live & ~before
         fresh = [reader for reader in readers if added[reader.first_id :][: len(reader)].any()]
         old = out / archive.manifest.part("vectors").name
         index = updated_index(old, fresh, dim, removed=before & ~live, added=added, on_stage=on_stage)
     archive.release()
-    encoder = archive.manifest.part("encoder")
-    return _publish(out, generation, content, readers, origin, index, settings, encoder, on_stage)
+    derived = _derive(out, generation, content, readers, origin, index, settings, encoder, on_stage)
+    return _publish(out, generation, content, origin, encoder, derived)
 
 
-def _publish(
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """What follows from the segments, a part for each role of REBUILDABLE; settings: how the vectors are indexed."""
+
+    parts: Mapping[str, Part]
+    settings: Mapping[str, Any]
+
+
+def _derive(
     out: Path,
     generation: int,
     content: Content,
@@ -114,16 +134,23 @@ def _publish(
     settings: VectorSettings,
     encoder: Part,
     on_stage: OnStage,
-) -> Counts:
-    write_catalog(out / part_name("catalog", generation), content.recordings, content.columns)
-    spans, runs = (out / part_name(role, generation) for role in ("spans", "runs"))
+) -> _Derived:
+    names = {role: part_name(role, generation) for role in REBUILDABLE}
     in_shards = in_turn(readers, "Noting where segments lie", on_stage, weights=[len(reader) for reader in readers])
-    write_spans(spans, runs, in_shards, content.next_ids.segment, origin.encoder.frame_seconds)
+    write_spans(
+        out / names["spans"], out / names["runs"], in_shards, content.next_ids.segment, origin.encoder.frame_seconds
+    )
     on_stage("Measuring recall", None)
     n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
     on_stage("Writing the vector index", None)
-    index.save(out / part_name("vectors", generation))
+    index.save(out / names["vectors"])
     vectors = asdict(origin.vectors) | asdict(replace(settings, n_probe=n_probe))
+    return _Derived({role: seal(out, name) for role, name in names.items()}, vectors)
+
+
+def _publish(out: Path, generation: int, content: Content, origin: Origin, encoder: Part, derived: _Derived) -> Counts:
+    catalog = part_name("catalog", generation)
+    write_catalog(out / catalog, content.recordings, content.columns)
     counts = Counts(
         recordings=len(content.recordings),
         channels=sum(recording.channels for recording in content.recordings),
@@ -133,12 +160,13 @@ def _publish(
     manifest = Manifest(
         generation=generation,
         encoder=origin.encoder,
-        settings={"slicing": dict(origin.slicing), "vectors": vectors},
+        settings={"slicing": dict(origin.slicing), "vectors": dict(derived.settings)},
         counts=counts,
         next_ids=content.next_ids,
         parts={
             "encoder": (encoder,),
-            **{role: (seal(out, part_name(role, generation)),) for role in ("catalog", "runs", "spans", "vectors")},
+            "catalog": (seal(out, catalog),),
+            **{role: (part,) for role, part in derived.parts.items()},
             "segments": _living(content.segments, content.recordings),
             "frames": _living(content.frames, content.recordings),
         },

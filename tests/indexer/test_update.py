@@ -22,6 +22,7 @@ from indexer.sources import Source, find_sources
 from stdsearch import vector_settings
 from stdsearch.archive import open_archive
 from stdsearch.archive.catalog import COLUMNS
+from stdsearch.archive.check import check_archive
 from stdsearch.archive.manifest import load_manifest
 from stdsearch.archive.parts import seal
 from stdsearch.encoder import Frames, SpanEncoder
@@ -277,6 +278,27 @@ def test_a_changed_file_that_cannot_be_read_stays_as_it_was_indexed(
     record("1.wav", 3, seed=10)
     report = update()
     assert (report.changed, report.stayed, report.unchanged) == (1, 0, 3)
+
+
+def test_what_follows_from_the_segments_stays_with_them(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report]
+) -> None:
+    """At a thousand hours the vectors alone are 7 GB."""
+    build()
+    before = open_archive(tmp_path / "archive")
+    update(metadata=Metadata(pa.table({"year": [1, 2, 3, 4]}), unmatched=()))
+    after = open_archive(tmp_path / "archive")
+    assert after.manifest.generation == 2
+    assert after.where("year > 2").tolist() == [2, 3]
+    for role in ("runs", "spans", "vectors"):
+        assert after.manifest.part(role) == before.manifest.part(role)
+    assert after.settings == before.settings
+    assert check_archive(after) == []
+    for archive in (before, after):
+        archive.release()
+    update(vectors=VectorChoice(recall=0.5), metadata=Metadata(pa.table({"year": [1, 2, 3, 4]}), unmatched=()))
+    assert open_archive(tmp_path / "archive").manifest.part("vectors").name == "vectors-3.ivf"
+    assert files(tmp_path / "archive") == named(tmp_path / "archive")
 
 
 def test_an_archive_whose_files_cannot_be_read_is_left_as_it_is(
