@@ -20,19 +20,22 @@ class Source:
     mtime_ns: int
 
 
-def find_sources(roots: Sequence[Path]) -> list[Source]:
+def find_sources(roots: Sequence[Path], *, each: bool = False) -> list[Source]:
     """The audio files among and below some files and folders, sorted by name; none twice.
 
     A recording is called by its path below the folder given. Where two folders give the same name, the names that
     clash get the folder's name in front. Raises StdSearchError if a root is missing or a folder cannot be listed, if
-    none holds audio, or if names still clash.
+    none holds audio, or, for each, one does not, as where a disk is not mounted, or if names still clash.
     """
     found: dict[Path, tuple[Path, str]] = {}
     for root in roots:
         folder = Path(os.path.abspath(root))  # links keep their names
         if not folder.exists():
             raise StdSearchError(f"{root}: no such file or folder; check the path")
-        for file in [folder] if folder.is_file() else _audio_below(folder):
+        files = [folder] if folder.is_file() else list(_audio_below(folder))
+        if each and not files:
+            raise StdSearchError(f"{root}: no audio files, so that all it held would go; mount it, or leave it out")
+        for file in files:
             base = folder.parent if file == folder else folder
             found.setdefault(file, (base, file.relative_to(base).as_posix()))
     if not found:

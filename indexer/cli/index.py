@@ -131,7 +131,7 @@ def index(
         check_out(out)
         encoder_file = encoder or default_encoder_path()
         choice = VectorChoice(**asked)
-    sources = find_sources(paths)
+    sources = find_sources(paths, each=is_there)
     columns = read_metadata(metadata, [source.path for source in sources]) if metadata else None
     if columns and columns.unmatched:
         _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")

@@ -157,6 +157,17 @@ def test_an_update_builds_what_is_not_there_and_says_what_it_changed(
     )
 
 
+def test_an_update_from_a_disk_that_is_not_mounted_removes_nothing(
+    tmp_path: Path, record: Record, run: Callable[..., Result]
+) -> None:
+    record("a.wav", 1)
+    (tmp_path / "disk").mkdir()
+    assert run(tmp_path / "audio", tmp_path / "disk", "--update").exit_code == 0  # there is nothing to lose yet
+    result = run(tmp_path / "audio", tmp_path / "disk", "--update")
+    assert isinstance(result.exception, StdSearchError)
+    assert "disk: no audio files" in str(result.exception)
+
+
 def test_an_update_keeps_to_the_slices_and_the_encoder_of_the_archive(
     tmp_path: Path, record: Record, run: Callable[..., Result], encoder_file: Path
 ) -> None:

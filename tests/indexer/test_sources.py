@@ -36,6 +36,13 @@ def test_a_file_named_itself_is_taken_whatever_it_is_called(tree: Path) -> None:
     assert names(tree / "one" / "a" / "notes.txt") == ["notes.txt"]
 
 
+def test_a_folder_that_holds_nothing_is_refused_where_each_must_hold_some(tree: Path) -> None:
+    (tree / "unmounted").mkdir()
+    assert len(find_sources([tree / "one", tree / "unmounted"])) == 2
+    with pytest.raises(StdSearchError, match=r"unmounted: no audio files, .* mount it, or leave it out"):
+        find_sources([tree / "one", tree / "unmounted"], each=True)
+
+
 def test_the_same_path_twice_counts_once(tree: Path) -> None:
     assert names(tree / "one", tree / "one", tree / "one" / "." / "b.wav") == ["a/z.FLAC", "b.wav"]
 
