@@ -43,8 +43,9 @@ from vectors import moved, timed
 
 from indexer.vectors import new_index, tune_by_words
 from stdsearch.archive import ArchiveReader, open_archive
+from stdsearch.archive.addresses import write_addresses
 from stdsearch.archive.catalog import write_catalog
-from stdsearch.archive.frames import FrameWriter, QuantisedFrames
+from stdsearch.archive.frames import FrameReader, FrameWriter, QuantisedFrames
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentReader, SegmentTable, SegmentWriter, to_codes
@@ -203,6 +204,8 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
     written = [SegmentReader(out / f"segments/{name}.parquet", manifest.encoder.dim) for name in names]
     n_ids, step = copies * n_segments, manifest.encoder.frame_seconds
     write_spans(out / "spans.npy", out / "runs.npy", written, n_ids, step)
+    frames_written = [FrameReader(out / f"frames/{name}.arrow", manifest.encoder.frame_width) for name in names]
+    write_addresses(out / "groups.npy", written, out / "blocks.npy", frames_written)
     live = np.zeros(n_segments, bool)
     live[archive.segment_ids] = True
     index, seconds = timed(lambda: new_index(written, manifest.encoder.dim, settings, np.tile(live, copies)))
@@ -219,8 +222,7 @@ def enlarge(archive: ArchiveReader, copies: int, out: Path) -> dict[str, float]:
         parts={
             "encoder": (seal(out, "encoder.safetensors"),),
             "catalog": (seal(out, "catalog.parquet"),),
-            "runs": (seal(out, "runs.npy"),),
-            "spans": (seal(out, "spans.npy"),),
+            **{role: (seal(out, f"{role}.npy"),) for role in ("runs", "spans", "groups", "blocks")},
             "vectors": (seal(out, "vectors.ivf"),),
             "segments": tuple(seal(out, f"segments/{name}.parquet") for name in names),
             "frames": tuple(seal(out, f"frames/{name}.arrow") for name in names),

@@ -12,8 +12,10 @@ import pyarrow as pa
 from indexer.generations import part_name, publish
 from indexer.vectors import new_index, tune_by_words, updated_index
 from stdsearch.archive import ArchiveReader, Recording
+from stdsearch.archive.addresses import write_addresses
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.check import REBUILDABLE
+from stdsearch.archive.frames import FrameReader
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader
@@ -91,19 +93,15 @@ def commit_next(
     origin, encoder = Origin.of(archive), archive.manifest.part("encoder")
     choice, n_ids = vectors or origin.vectors, content.next_ids.segment
     live, before = (_mask(recordings, n_ids) for recordings in (content.recordings, archive.recordings.values()))
-    kept = archive.settings.get("vectors", {})
-    if (
-        not renumbered
-        and choice == origin.vectors
-        and n_ids == archive.manifest.next_ids.segment
-        and (live == before).all()
-    ):
+    shards = _living(content.segments, content.recordings)
+    same_shards = shards == archive.manifest.parts["segments"] and not renumbered
+    if same_shards and choice == origin.vectors and (live == before).all():
         archive.release()
-        derived = _Derived({role: archive.manifest.part(role) for role in REBUILDABLE}, kept)
-        return _publish(out, generation, content, origin, encoder, derived)
+        kept = {role: archive.manifest.part(role) for role in REBUILDABLE}
+        return _publish(out, generation, content, origin, encoder, _Derived(kept, archive.settings["vectors"]))
     origin = replace(origin, vectors=choice)
     readers = _readers(out, content, dim)
-    settings = VectorSettings.for_size(int(live.sum()), choice.chosen)
+    settings, kept = VectorSettings.for_size(int(live.sum()), choice.chosen), archive.settings.get("vectors", {})
     if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
         index = new_index(readers, dim, settings, live, on_stage=on_stage)
     else:
@@ -118,7 +116,7 @@ def commit_next(
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    """What follows from the segments, a part for each role of REBUILDABLE; settings: how the vectors are indexed."""
+    """What follows from the shards, a part for each role of REBUILDABLE; settings: how the vectors are indexed."""
 
     parts: Mapping[str, Part]
     settings: Mapping[str, Any]
@@ -136,6 +134,10 @@ def _derive(
     on_stage: OnStage,
 ) -> _Derived:
     names = {role: part_name(role, generation) for role in REBUILDABLE}
+    frames = [
+        FrameReader(out / part.name, origin.encoder.frame_width) for part in _living(content.frames, content.recordings)
+    ]
+    write_addresses(out / names["groups"], readers, out / names["blocks"], frames)
     in_shards = in_turn(readers, "Noting where segments lie", on_stage, weights=[len(reader) for reader in readers])
     write_spans(
         out / names["spans"], out / names["runs"], in_shards, content.next_ids.segment, origin.encoder.frame_seconds

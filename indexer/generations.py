@@ -19,8 +19,10 @@ from stdsearch.archive.parts import sync_directory
 from stdsearch.errors import StdSearchError
 
 SINGLE = {  # the files of which there is one, in the first generation
+    "blocks": "blocks.npy",
     "catalog": "catalog.parquet",
     "encoder": "encoder.safetensors",
+    "groups": "groups.npy",
     "runs": "runs.npy",
     "spans": "spans.npy",
     "vectors": "vectors.ivf",

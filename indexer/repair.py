@@ -1,4 +1,4 @@
-"""An archive whose runs.npy, spans.npy or vectors.ivf is broken gets new ones, made from its segments."""
+"""An archive of which a part is broken that follows from its shards gets it made again."""
 
 from pathlib import Path
 

@@ -69,6 +69,15 @@ def cosines_at(addresses: np.ndarray, queries: np.ndarray, query: np.ndarray) ->
     return cosines
 
 
+@numba.njit(cache=True, nogil=True)
+def rows_at(addresses: np.ndarray, d: int) -> np.ndarray:
+    """The rows (n, d) of d codes int8 at addresses (n,) int64."""
+    rows = np.empty((len(addresses), d), np.int8)
+    for i in range(len(addresses)):
+        rows[i] = numba.carray(_int8_at(addresses[i]), d)
+    return rows
+
+
 def merge_overlaps(
     recording_id: np.ndarray,
     channel: np.ndarray,
@@ -150,6 +159,7 @@ def _block_of(frame: int, blocks: np.ndarray, begin: int, end: int) -> int:
 @numba.njit(cache=True, nogil=True)
 def frames_at(
     blocks: np.ndarray,
+    bases: np.ndarray,
     begin: np.ndarray,
     end: np.ndarray,
     first: np.ndarray,
@@ -160,7 +170,8 @@ def frames_at(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames [first[i], last[i]) of n recording channels, end to end, from the blocks [begin[i], end[i]) of each.
 
-    blocks: (m,) of dtype `archive.frames.BLOCK`, by their first frame; begin, end, first, last: (n,). Returns the
+    blocks: (m,) of dtype `archive.frames.BLOCK`, by their first frame; bases: (s,) int64, where in memory the files of
+    their shards begin; begin, end, first, last: (n,). Returns the
     values (F, width) float32, the offsets (n + 1,) of each stretch among them, and the number (n,) of its first frame,
     NOT_THERE where there is none, NOT_SOUND where a block could have a value of `largest` or more. in_advance: all are
     fetched before the first is looked at. Equals `archive.frames.QuantisedFrames.values` of each block, cut.
@@ -179,9 +190,10 @@ def frames_at(
                 if start[i] < 0:
                     start[i] = here
                 if in_advance:
-                    _fetch(block.codes + (here - block.first_frame) * width, n_here * width)
-                    _fetch(block.low, 4 * width)
-                    _fetch(block.step, 4 * width)
+                    base = bases[block.shard]
+                    _fetch(base + block.codes + (here - block.first_frame) * width, n_here * width)
+                    _fetch(base + block.low, 4 * width)
+                    _fetch(base + block.step, 4 * width)
         offsets[i + 1] = offsets[i] + n_frames
     values = np.empty((offsets[n], width), np.float32)
     at = 0
@@ -192,12 +204,15 @@ def frames_at(
             here = max(first[i], block.first_frame)
             n_here = min(last[i], block.first_frame + block.n_frames) - here
             if n_here > 0:
-                low = numba.carray(_float32_at(block.low), width)
-                step = numba.carray(_float32_at(block.step), width)
+                base = bases[block.shard]
+                low = numba.carray(_float32_at(base + block.low), width)
+                step = numba.carray(_float32_at(base + block.step), width)
                 for j in range(width):
                     if not abs(low[j]) + 255 * abs(step[j]) < largest:  # nor nan
                         start[i] = NOT_SOUND
-                codes = numba.carray(_uint8_at(block.codes + (here - block.first_frame) * width), (n_here, width))
+                codes = numba.carray(
+                    _uint8_at(base + block.codes + (here - block.first_frame) * width), (n_here, width)
+                )
                 for t in range(n_here):
                     for j in range(width):
                         values[at, j] = np.float32(codes[t, j]) * step[j] + low[j]

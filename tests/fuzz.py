@@ -310,6 +310,8 @@ MEANT: dict[str, Spoil] = {
     "catalog": spoil_parquet,
     "segments": spoil_parquet,
     "frames": spoil_arrow,
+    "blocks": spoil_array,
+    "groups": spoil_array,
     "runs": spoil_array,
     "spans": spoil_array,
     "vectors": spoil_index,

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
+from stdsearch.archive.addresses import write_addresses
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
 from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds, load_manifest
 from stdsearch.archive.parts import Part, replace_file, seal
 from stdsearch.archive.segments import (
     ROW_GROUP,
-    SegmentCodes,
     SegmentReader,
     SegmentWriter,
     from_codes,
@@ -29,7 +29,6 @@ from stdsearch.archive.segments import (
 )
 from stdsearch.archive.spans import RUN, SPAN, write_spans
 from stdsearch.errors import StdSearchError
-from stdsearch.kernels import cosines_at
 from stdsearch.vector_settings import VectorSettings
 from stdsearch.vectors import FaissIndex
 
@@ -93,7 +92,15 @@ def make_archive(path: Path) -> Path:
     index = FaissIndex.empty(DIM, VectorSettings())
     index.add(np.arange(len(EMBEDDING)), EMBEDDING)
     index.save(path / "vectors.ivf")
+    write_addresses(
+        path / "groups.npy",
+        [SegmentReader(path / f"segments/{shard}.parquet", DIM) for shard in ("00000", "00001")],
+        path / "blocks.npy",
+        [FrameReader(path / f"frames/{shard}.arrow", WIDTH) for shard in ("00000", "00001")],
+    )
     names = {
+        "blocks": ["blocks.npy"],
+        "groups": ["groups.npy"],
         "catalog": ["catalog.parquet"],
         "encoder": ["encoder.safetensors"],
         "runs": ["runs.npy"],
@@ -355,7 +362,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (change("format", to=5), "format 5, this stdsearch reads format 4; use a newer stdsearch"),
+        (change("format", to=6), "format 6, this stdsearch reads format 5; use a newer stdsearch"),
         (change("format", to=2), "format 2, .*; index again"),
         (change("format", to="1"), "format is not what it must be"),
         (change("format", to=True), "format is not what it must be"),
@@ -365,7 +372,7 @@ def change(*keys: Any, to: Any) -> Callable[[Any], None]:
         (change("parts", "spans", 0, "sha256", to="x"), "checksum of spans.npy is not valid"),
         (change("parts", "spans", to=[]), "not one part each"),
         (change("parts", "frames", to=[]), "differ in their number"),
-        (change("parts", "more", to=[]), "not the seven"),
+        (change("parts", "more", to=[]), "not the nine"),
         (change("generation", to=None), "generation is not what it must be"),
         (change("next_ids", to=[]), "next_ids is not what it must be"),
         (change("next_ids", "segment", to=0), "more recordings or segments than ids"),
@@ -538,8 +545,10 @@ def test_a_manifest_that_is_no_json_object_is_damaged(tmp_path: Path, text: byte
         ("catalog.parquet", lambda archive: archive.recordings),
         ("spans.npy", lambda archive: archive.segments(np.array([0]))),
         ("vectors.ivf", lambda archive: archive.nearest(EMBEDDING[:1], 1)),
-        ("segments/00000.parquet", lambda archive: archive.embeddings(np.array([0]))),
-        ("frames/00000.arrow", lambda archive: archive.frames(0, 1, 0, 1)),
+        ("groups.npy", lambda archive: archive.embeddings(np.array([0]))),
+        ("blocks.npy", lambda archive: archive.frames(0, 1, 0, 1)),
+        ("segments/00000.parquet", lambda archive: archive.segments_file("00000")),
+        ("frames/00000.arrow", lambda archive: archive.frames_file("00000")),
     ],
 )
 def test_a_part_overwritten_with_junk_is_named(
@@ -621,24 +630,23 @@ def test_many_shards_take_no_open_files(tmp_path: Path) -> None:
     assert held_open() == set()
 
 
-def test_codes_are_taken_as_they_lie_or_parsed(tmp_path: Path) -> None:
-    """The same from the file that the writer makes, and from files of smaller pages, or compressed."""
+def test_codes_are_taken_as_they_lie(tmp_path: Path) -> None:
+    """From the file that the writer makes; files of smaller pages, or compressed, are refused."""
     n = ROW_GROUP + 100
     codes = to_codes(np.random.default_rng(0).normal(size=(n, DIM)))
     with SegmentWriter(tmp_path / "0.parquet", DIM, first_id=0) as writer:
         writer.write(SegmentTable(*(np.ones(n) for _ in range(4))), codes)
+    reader = SegmentReader(tmp_path / "0.parquet", DIM)
+    rows = np.array([0, 5, n - 1, ROW_GROUP - 1, ROW_GROUP, 5])
+    np.testing.assert_array_equal(reader.codes_at(rows), codes[rows])
+    np.testing.assert_array_equal(np.concatenate(reader.codes), codes)
     table = pa.parquet.read_table(tmp_path / "0.parquet")
     plain: Any = {"use_dictionary": False, "compression": "none", "write_statistics": ["segment_id"]}
     forms: list[Any] = [plain | {"data_page_size": 4096}, plain | {"compression": "zstd"}, {"compression": "none"}]
-    for number, form in enumerate(forms, start=1):
-        pa.parquet.write_table(table, tmp_path / f"{number}.parquet", row_group_size=ROW_GROUP, **form)
-    readers = [SegmentReader(tmp_path / f"{number}.parquet", DIM) for number in range(4)]
-    assert [reader._begin_of(0) is not None for reader in readers] == [True, False, False, False]
-    rows = np.array([0, 5, n - 1, ROW_GROUP - 1, ROW_GROUP, 5])
-    for reader in readers:
-        np.testing.assert_array_equal(reader.codes_at(rows), codes[rows])
-        np.testing.assert_array_equal(np.concatenate(reader.codes), codes)
-        np.testing.assert_array_equal(np.concatenate([block for _, block in reader.embeddings()]), from_codes(codes))
+    for form in forms:
+        pa.parquet.write_table(table, tmp_path / "1.parquet", row_group_size=ROW_GROUP, **form)
+        with pytest.raises(StdSearchError, match="embeddings are not one page"):
+            _ = SegmentReader(tmp_path / "1.parquet", DIM).codes
 
 
 def test_a_shard_that_does_not_tell_its_least_id_is_refused(tmp_path: Path) -> None:
@@ -649,28 +657,6 @@ def test_a_shard_that_does_not_tell_its_least_id_is_refused(tmp_path: Path) -> N
     pa.parquet.write_table(table, tmp_path / "1.parquet", write_statistics=False)
     with pytest.raises(StdSearchError, match="does not tell the least id"):
         _ = SegmentReader(tmp_path / "1.parquet", DIM).first_id
-
-
-def test_cosines_by_address_are_those_of_the_embeddings(tmp_path: Path) -> None:
-    """Of shards that begin anywhere, in any order of ids; of codes of 0 the cosine is 0."""
-    random = np.random.default_rng(0)
-    codes = {first: to_codes(random.normal(size=(n, DIM))) for first, n in ((50, ROW_GROUP + 3), (7, 20), (9000, 5))}
-    codes[9000][1] = 0
-    for first, own in codes.items():
-        with SegmentWriter(tmp_path / f"{first}.parquet", DIM, first_id=first) as writer:
-            writer.write(SegmentTable(*(np.ones(len(own)) for _ in range(4))), own)
-    held = SegmentCodes((SegmentReader(tmp_path / f"{first}.parquet", DIM) for first in codes), DIM)
-    ids = np.array([9001, 50, 50 + ROW_GROUP, 26, 9004, 7, 50 + ROW_GROUP + 2, 50])
-    first = np.array([9000, 50, 50, 7, 9000, 7, 50, 50])
-    expected = np.stack([codes[begin][i - begin] for begin, i in zip(first.tolist(), ids.tolist(), strict=True)])
-    np.testing.assert_array_equal(held.at(ids), expected)
-    queries, query = from_codes(to_codes(random.normal(size=(3, DIM)))), np.arange(len(ids)) % 3
-    cosines = cosines_at(held.addresses(ids), queries, query)
-    np.testing.assert_allclose(cosines, (from_codes(expected) * queries[query]).sum(axis=1), atol=1e-6)
-    assert cosines[0] == 0
-    for missing in (0, 27, 49, 9005, 2**62):
-        with pytest.raises(StdSearchError, match=r"parquet: is damaged \(it lacks segments"):
-            held.addresses(np.array([50, missing]))
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -68,7 +68,7 @@ def merge(archives: tuple[Path, ...], out: Path) -> None:
 @click.command(hidden=True)  # shown as verify --repair, which calls it
 @_archive
 def repair(archive: Path) -> None:
-    """Make again what of ARCHIVE is broken and follows from its segments, as `stdsearch verify --repair` does."""
+    """Make again what of ARCHIVE is broken and follows from its shards, as `stdsearch verify --repair` does."""
     from indexer.repair import repair_archive
 
     with shown_stages() as on_stage:

@@ -6,6 +6,7 @@
             segments/SHARD.parquet   slices and their embeddings: the truth
             frames/SHARD.arrow       frames of each recording channel, 8 bits a value
             runs.npy, spans.npy      where each segment lies, for look-up; made from the segments
+            groups.npy, blocks.npy   where in the shards' files codes and frames lie, for look-up; made from them
             vectors.ivf              nearest neighbours, made from the segments
 
 Recordings and segments have ids counted from 0; a recording's segments, and a shard's, have consecutive ids.

@@ -1,24 +1,30 @@
 """Whether an archive is whole: each part against its checksum, then all of them against each other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from stdsearch.archive.addresses import blocks_of, groups_of
+from stdsearch.archive.arrays import map_array
 from stdsearch.archive.catalog import SLACK
+from stdsearch.archive.frames import BLOCK, FrameReader
 from stdsearch.archive.manifest import hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.reader import ArchiveReader
+from stdsearch.archive.segments import GROUP, SegmentReader
 from stdsearch.archive.spans import open_runs
 from stdsearch.errors import StdSearchError
 from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vectors import FaissIndex
 
-REBUILDABLE = ("runs", "spans", "vectors")  # the roles whose parts follow from the others
+REBUILDABLE = ("runs", "spans", "groups", "blocks", "vectors")  # the roles whose parts follow from the shards
 
 Look = Callable[[], object]  # raises ValueError, which says what is wrong
+_Shard = TypeVar("_Shard", SegmentReader, FrameReader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def check_archive(archive: ArchiveReader, *, on_stage: OnStage = unseen) -> list
         except StdSearchError as error:
             faults[part] = Fault(role, part.name, str(error))
     catalog, runs = archive.manifest.part("catalog"), archive.manifest.part("runs")
-    looks = list(_looks(archive))
+    looks = list(_looks(archive, faults))
     for role, part, look in in_turn(looks, "Comparing parts", on_stage, weights=[part.bytes for _, part, _ in looks]):
         if part in faults:
             continue
@@ -68,8 +74,11 @@ def check_archive(archive: ArchiveReader, *, on_stage: OnStage = unseen) -> list
     return list(faults.values())
 
 
-def _looks(archive: ArchiveReader) -> Iterator[tuple[str, Part, Look]]:
-    """What to look at after the checksums: role, part, and how; the catalog goes before what needs it."""
+def _looks(archive: ArchiveReader, faults: Container[Part]) -> Iterator[tuple[str, Part, Look]]:
+    """What to look at after the checksums: role, part, and how; the catalog goes before what needs it.
+
+    faults: of parts that were found meanwhile, against which no other is held.
+    """
     manifest = archive.manifest
     yield "encoder", manifest.part("encoder"), lambda: _look_at_encoder(archive)
     yield "catalog", manifest.part("catalog"), lambda: _look_at_catalog(archive)
@@ -80,6 +89,8 @@ def _looks(archive: ArchiveReader) -> Iterator[tuple[str, Part, Look]]:
     runs, n_ids = manifest.part("runs"), manifest.next_ids.segment
     yield "runs", runs, lambda: open_runs(archive.path / runs.name, n_ids)
     yield "spans", manifest.part("spans"), lambda: _look_at_spans(archive)
+    yield "groups", manifest.part("groups"), lambda: _look_at_groups(archive, faults)
+    yield "blocks", manifest.part("blocks"), lambda: _look_at_blocks(archive, faults)
     yield "vectors", manifest.part("vectors"), lambda: _look_at_vectors(archive)
 
 
@@ -140,6 +151,30 @@ def _look_at_spans(archive: ArchiveReader) -> None:
         for name in ("tbeg", "dur"):
             same &= abs(getattr(found, name) - truth[name]) < _frame(archive) / 2
         _expect(same.all(), f"it differs from {part.name}")
+
+
+def _look_at_groups(archive: ArchiveReader, faults: Container[Part]) -> None:
+    shards = _whole(archive, "segments", archive.segments_file, faults)
+    _expect_alike(groups_of(shards), map_array(archive.path / archive.manifest.part("groups").name, GROUP), shards)
+
+
+def _look_at_blocks(archive: ArchiveReader, faults: Container[Part]) -> None:
+    shards = _whole(archive, "frames", archive.frames_file, faults)
+    _expect_alike(blocks_of(shards), map_array(archive.path / archive.manifest.part("blocks").name, BLOCK), shards)
+
+
+def _whole(
+    archive: ArchiveReader, role: str, reader_of: Callable[[str], _Shard], faults: Container[Part]
+) -> list[_Shard | None]:
+    """The shards' readers in the order of their parts, None for one that is broken."""
+    parts = archive.manifest.parts[role]
+    return [None if part in faults else reader_of(Path(part.name).stem) for part in parts]
+
+
+def _expect_alike(truth: np.ndarray, found: np.ndarray, shards: Sequence[object]) -> None:
+    """Compare the rows of the shards that are whole."""
+    lost = [number for number, shard in enumerate(shards) if shard is None]
+    _expect(np.array_equal(truth, found[~np.isin(found["shard"], lost)]), "it differs from the shards")
 
 
 def _look_at_vectors(archive: ArchiveReader) -> None:

@@ -25,16 +25,17 @@ LARGEST = 1e6  # of a frame's values: log-mel, normalised vectors and attention 
 
 _LEVELS = 255
 
-# a block where it lies in memory: the addresses of its codes, lows and steps
+# a block: where in the file of its shard, whose number is one of the archive's, its codes, lows and steps begin
 BLOCK = np.dtype(
     [
-        ("recording_id", np.int32),
-        ("channel", np.int16),
-        ("first_frame", np.int64),
-        ("n_frames", np.int64),
-        ("codes", np.int64),
-        ("low", np.int64),
-        ("step", np.int64),
+        ("codes", "<i8"),
+        ("low", "<i8"),
+        ("step", "<i8"),
+        ("recording_id", "<i4"),
+        ("channel", "<i4"),
+        ("first_frame", "<i4"),
+        ("n_frames", "<i4"),
+        ("shard", "<i4"),
     ]
 )
 
@@ -109,7 +110,7 @@ class FrameWriter:
 class FrameReader:
     """Reads one shard's frames through a memory map; raises StdSearchError if the file is not one.
 
-    table (n,) of dtype BLOCK tells where the blocks lie, in the order of the file, while this reader lives.
+    table (n,) of dtype BLOCK tells where the blocks lie, in the order of the file; shard is left at 0.
     scattered: as in `maps.MappedFile`.
     """
 
@@ -126,7 +127,7 @@ class FrameReader:
                 batch.validate(full=True)
                 if any(column.null_count for column in batch.columns):
                     raise ValueError("it lacks values")
-            tables = [_located(batch, width) for batch in self._batches]
+            tables = [_located(batch, width, self._mapped.bytes) for batch in self._batches]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
         self.table = np.concatenate([np.empty(0, BLOCK), *tables])
@@ -149,8 +150,8 @@ class FrameReader:
         return QuantisedFrames(codes.reshape(-1, self._width), low, step)
 
 
-def _located(batch: pa.RecordBatch, width: int) -> np.ndarray:
-    """The blocks of a batch that is valid; raises ValueError where they contradict it, or lie askew."""
+def _located(batch: pa.RecordBatch, width: int, file: pa.Buffer) -> np.ndarray:
+    """The blocks of a batch that is valid; raises ValueError where they contradict it, or do not lie in the file."""
     table = np.zeros(len(batch), BLOCK)
     for name in ("recording_id", "channel", "first_frame", "n_frames"):
         table[name] = batch[name].to_numpy()
@@ -161,10 +162,13 @@ def _located(batch: pa.RecordBatch, width: int) -> np.ndarray:
     if (np.diff(offsets) != table["n_frames"] * width).any():
         raise ValueError("a block has more or fewer codes than frames")
     held = codes.buffers()[2]
-    table["codes"] = offsets[:-1] + (held.address if held is not None else 0)
+    table["codes"] = offsets[:-1] + (held.address - file.address if held is not None else 0)
     for name in ("low", "step"):
         values = batch[name].values
-        table[name] = values.buffers()[1].address + 4 * (values.offset + np.arange(len(batch)) * width)
+        table[name] = values.buffers()[1].address - file.address + 4 * (values.offset + np.arange(len(batch)) * width)
+    ends = {"codes": np.diff(offsets), "low": 4 * width, "step": 4 * width}
+    if not all(((table[name] >= 0) & (table[name] <= file.size - size)).all() for name, size in ends.items()):
+        raise ValueError("it is compressed")
     if (table["low"] % 4).any() or (table["step"] % 4).any():
         raise ValueError("its numbers do not lie where numbers can")
     return table

@@ -1,10 +1,10 @@
 """archive.json: which parts belong to an archive, and what made them.
 
-{"format": 4, "generation": 1,
+{"format": 5, "generation": 1,
  "encoder": {"name", "fingerprint", "dim", "frame_width", "frame_seconds"}, "settings": {...},
  "counts": {"recordings", "channels", "segments", "seconds"}, "next_ids": {"recording", "segment", "shard"},
- "parts": {"catalog": [part], "encoder": [part], "runs": [part], "spans": [part], "vectors": [part],
-           "segments": [part, ...], "frames": [part, ...]}}
+ "parts": {"blocks": [part], "catalog": [part], "encoder": [part], "groups": [part], "runs": [part],
+           "spans": [part], "vectors": [part], "segments": [part, ...], "frames": [part, ...]}}
 where a part is {"name", "bytes", "sha256"}. segments and frames hold a part for each shard, in the order of their ids.
 Each commit is one generation; counts are of what has not been removed.
 """
@@ -24,9 +24,9 @@ from stdsearch.archive.parts import Part, damaged, replace_file
 from stdsearch.errors import StdSearchError, in_a_line
 from stdsearch.slicing import LONGEST_SLICE
 
-FORMAT = 4  # raised when an older stdsearch could no longer read the archive
+FORMAT = 5  # raised when an older stdsearch could no longer read the archive
 FILE_NAME = "archive.json"
-SINGLE_ROLES = ("catalog", "encoder", "runs", "spans", "vectors")
+SINGLE_ROLES = ("blocks", "catalog", "encoder", "groups", "runs", "spans", "vectors")
 SHARD_ROLES = ("segments", "frames")
 LARGEST_BYTES = 64 << 20  # of archive.json: some 200,000 shards of half an hour
 LARGEST_COUNT = 1 << 48  # of anything that is counted
@@ -195,7 +195,7 @@ def _manifest(content: object) -> Manifest:
     parts = _typed(top.get("parts"), dict, "parts")
     next_ids = _typed(top.get("next_ids"), dict, "next_ids")
     if set(parts) != {*SINGLE_ROLES, *SHARD_ROLES}:
-        raise ValueError("parts are not the seven that belong to an archive")
+        raise ValueError("parts are not the nine that belong to an archive")
     manifest = Manifest(
         generation=_count(top, "generation"),
         encoder=EncoderFacts(

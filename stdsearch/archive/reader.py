@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from stdsearch import kernels
+from stdsearch.archive.addresses import FrameBlocks, MappedShards, SegmentCodes
 from stdsearch.archive.catalog import Catalog, Recording
-from stdsearch.archive.frames import BLOCK, LARGEST, FrameReader
+from stdsearch.archive.frames import LARGEST, FrameReader
 from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
-from stdsearch.archive.segments import SegmentCodes, SegmentReader, SegmentTable, from_codes
+from stdsearch.archive.segments import SegmentReader, SegmentTable, from_codes
 from stdsearch.archive.spans import Spans
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
@@ -184,7 +185,8 @@ class ArchiveReader:
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of segments, L2-normalised, from the Parquet files, memory-mapped."""
-        return from_codes(self._codes.at(np.asarray(ids, np.int64)))
+        dim = self.manifest.encoder.dim
+        return from_codes(kernels.rows_at(self._codes.addresses(np.asarray(ids, np.int64)), dim))
 
     def stretches(
         self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
@@ -199,11 +201,9 @@ class ArchiveReader:
         facts = self.manifest.encoder
         first = np.maximum(np.floor(tbeg / facts.frame_seconds + 1e-6).astype(np.int64), 0)
         last = np.ceil(tend / facts.frame_seconds - 1e-6).astype(np.int64)
-        blocks, keys = self._blocks
-        key = _channel_key(recording_id, channel)
-        begin, end = np.searchsorted(keys, key), np.searchsorted(keys, key, side="right")
+        begin, end, bases = self._blocks.of(recording_id, channel)
         hidden, offsets, start = kernels.frames_at(
-            blocks, begin, end, first, last, facts.frame_width, LARGEST, self._is_large
+            self._blocks.table, bases, begin, end, first, last, facts.frame_width, LARGEST, self._is_large
         )
         if (start < 0).any():
             bad = np.flatnonzero(start < 0)[0]
@@ -231,16 +231,16 @@ class ArchiveReader:
 
     @cached_property
     def _codes(self) -> SegmentCodes:
-        return SegmentCodes(map(self.segments_file, self._catalog.shards), self.manifest.encoder.dim)
+        path, shards = self.path / self.manifest.part("groups").name, self._mapped("segments")
+        return SegmentCodes(path, shards, self.manifest.encoder.dim, self.manifest.next_ids.segment)
 
     @cached_property
-    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
-        """The blocks (n,) of frames of all shards by recording channel and first frame, and the keys (n,) of either."""
-        tables = [self.frames_file(shard).table for shard in self._catalog.shards]
-        blocks = np.concatenate([np.empty(0, BLOCK), *tables])
-        keys = _channel_key(blocks["recording_id"], blocks["channel"])
-        order = np.lexsort((blocks["first_frame"], keys))
-        return blocks[order], keys[order]
+    def _blocks(self) -> FrameBlocks:
+        path = self.path / self.manifest.part("blocks").name
+        return FrameBlocks(path, self._mapped("frames"), self.manifest.encoder.frame_width)
+
+    def _mapped(self, role: str) -> MappedShards:
+        return MappedShards(self.path, self.manifest.parts[role], scattered=self._is_large)
 
     @cached_property
     def _catalog(self) -> Catalog:
@@ -297,8 +297,3 @@ class ArchiveReader:
         except KeyError:
             path = self.path / self.manifest.part("catalog").name
             raise damaged(path, f"it names a shard {shard!r} that is not there") from None
-
-
-def _channel_key(recording_id: np.ndarray, channel: np.ndarray) -> np.ndarray:
-    """A number (n,) for each recording channel, ascending by both."""
-    return (recording_id.astype(np.int64) << 16) + channel

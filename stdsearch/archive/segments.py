@@ -7,7 +7,7 @@ An embedding has length 1, so its direction is all there is to store: codes are 
 is 127 and rounded, and the embedding is codes / |codes|. A cosine is off by some 0.001.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ _LARGEST = 127  # of the codes of an embedding
 PAGE_HEADER = 30  # bytes: the longest header of a page without statistics; two headers have more than 32
 
 PLACE = np.dtype([("recording_id", "<i4"), ("channel", "<i2"), ("tbeg", "<f8"), ("dur", "<f4")])
+# a row group: where in the file of its shard, whose number is one of the archive's, the codes of its segments begin
+GROUP = np.dtype([("first_segment", "<i8"), ("offset", "<i8"), ("n_segments", "<i4"), ("shard", "<i4")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,11 @@ class SegmentReader:
 
     def ids(self) -> np.ndarray:
         """The ids (n,) int64, which follow each other from first_id on."""
-        return np.asarray(self._read(None, ["segment_id"])["segment_id"].to_numpy())
+        return np.asarray(self._read(["segment_id"])["segment_id"].to_numpy())
 
     def places(self) -> np.ndarray:
         """The small columns as a (n,) array of dtype PLACE."""
-        table = self._read(None, list(PLACE.names or ()))
+        table = self._read(list(PLACE.names or ()))
         places = np.empty(len(self), PLACE)
         for name in table.column_names:
             places[name] = table[name].to_numpy()
@@ -183,83 +185,39 @@ class SegmentReader:
 
     @cached_property
     def codes(self) -> list[np.ndarray]:
-        """The codes (n, dim) int8 of each row group: where they are one page, as SegmentWriter's, in the memory map."""
-        begins = [self._begin_of(group) for group in range(self._file.num_row_groups)] if len(self) else []
+        """The codes (n, dim) int8 of each row group, in the memory map."""
         return [
-            self._parsed(group) if begin is None else self._lying(group, begin) for group, begin in enumerate(begins)
+            self._bytes[begin : begin + n * self._dim].view(np.int8).reshape(n, self._dim)
+            for begin, n in zip(self.groups["offset"].tolist(), self.groups["n_segments"].tolist(), strict=True)
         ]
 
-    def _begin_of(self, group: int) -> int | None:
-        """Where in the file a row group's codes begin; None unless they are one page."""
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Where the codes of the row groups lie: (n,) of dtype GROUP, shard left at 0."""
+        n_groups = self._file.num_row_groups if len(self) else 0
+        groups = np.zeros(n_groups, GROUP)
+        groups["first_segment"] = self.first_id + ROW_GROUP * np.arange(n_groups)
+        for group in range(n_groups):
+            groups["n_segments"][group] = n = min(ROW_GROUP, len(self) - group * ROW_GROUP)
+            groups["offset"][group] = self._begin_of(group, n)
+        return groups
+
+    def _begin_of(self, group: int, n_rows: int) -> int:
+        """Where in the file a row group's codes begin; raises StdSearchError unless they are one page."""
         column = self._file.metadata.row_group(group).column(self._embedding)
-        n_rows = self._n_rows_of(group)
         n_bytes, end = n_rows * self._dim, column.data_page_offset + column.total_compressed_size
         is_plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
         is_plain = is_plain and column.num_values == n_rows
         is_there = 0 < column.data_page_offset <= end - n_bytes and end <= len(self._bytes)
-        if is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER:
-            return int(end - n_bytes)
-        return None
+        if not (is_plain and is_there and 0 < column.total_compressed_size - n_bytes <= PAGE_HEADER):
+            raise damaged(self.path, "its embeddings are not one page for each row group, without compression")
+        return int(end - n_bytes)
 
-    def _n_rows_of(self, group: int) -> int:
-        return min(ROW_GROUP, len(self) - group * ROW_GROUP)
-
-    def _lying(self, group: int, begin: int) -> np.ndarray:
-        n_rows = self._n_rows_of(group)
-        return self._bytes[begin : begin + n_rows * self._dim].view(np.int8).reshape(n_rows, self._dim)
-
-    def _parsed(self, group: int) -> np.ndarray:
-        column = self._read(group, ["embedding"])["embedding"].combine_chunks()
-        if len(column) != self._n_rows_of(group):
-            raise damaged(self.path, f"it has {len(column)} embeddings for {self._n_rows_of(group)} segments")
-        values = np.frombuffer(column.buffers()[1], np.int8, count=len(column) * self._dim)
-        return values.reshape(-1, self._dim)
-
-    def _read(self, group: int | None, columns: list[str]) -> pa.Table:
+    def _read(self, columns: list[str]) -> pa.Table:
         try:
-            return self._file.read(columns) if group is None else self._file.read_row_group(group, columns)
+            return self._file.read(columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(self.path, error) from error
-
-
-class SegmentCodes:
-    """The codes of the segments of many shards, by segment id."""
-
-    def __init__(self, files: Iterable[SegmentReader], dim: int) -> None:
-        self._files = sorted((file for file in files if len(file)), key=lambda file: file.first_id)
-        self._dim = dim
-        self._first_ids = np.array([file.first_id for file in self._files], np.int64)
-        self._lengths = np.array([len(file) for file in self._files])
-        n_groups = [len(file.codes) for file in self._files]
-        self._first_groups = np.cumsum([0, *n_groups])
-        self._group_addresses = np.array([codes.ctypes.data for file in self._files for codes in file.codes], np.int64)
-
-    def addresses(self, ids: np.ndarray) -> np.ndarray:
-        """Where in memory the codes of segments (n,) lie (n,) int64, for `kernels.cosines_at`, while this object lives.
-
-        Raises StdSearchError for a segment that no shard has.
-        """
-        file, row = self._places(ids)
-        group, place = np.divmod(row, ROW_GROUP)
-        return np.asarray(self._group_addresses[self._first_groups[file] + group] + place * self._dim)
-
-    def at(self, ids: np.ndarray) -> np.ndarray:
-        """The codes (n, dim) int8 of segments (n,); raises as `addresses`."""
-        file, row = self._places(ids)
-        codes = np.empty((len(ids), self._dim), np.int8)
-        for number in np.unique(file):
-            here = file == number
-            codes[here] = self._files[number].codes_at(row[here])
-        return codes
-
-    def _places(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The file (n,) that holds each segment, and its row (n,) there."""
-        file = np.maximum(np.searchsorted(self._first_ids, ids, side="right") - 1, 0)
-        row = ids - self._first_ids[file]
-        missing = (row < 0) | (row >= self._lengths[file])
-        if missing.any():
-            raise damaged(self._files[file[missing][0]].path, "it lacks segments that recordings have")
-        return file, row
 
 
 def _schema(dim: int) -> pa.Schema:

@@ -6,14 +6,13 @@ segment_id: how many frames after its run it begins, and how many it lasts. A qu
 there; at four bytes a row those of a thousand hours, 0.9 GB, soon stay in memory.
 """
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from stdsearch import kernels
-from stdsearch.archive.maps import MappedFile
+from stdsearch.archive.arrays import header, map_array, write_array
 from stdsearch.archive.parts import damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable
 
@@ -23,8 +22,6 @@ RUN_FRAMES = 1 << 16
 _MOST_FRAMES = (1 << 31) - 1  # of a recording
 _OFF_GRID = 0.01  # frames, by which a segment's times may differ from those of whole frames
 _NOWHERE = np.array([(-1, -1, 0, 0)], RUN)  # the run of what lies before the first
-
-_START = 10  # bytes before the text of a .npy header: a mark, the version, and the text's length in two bytes
 
 
 def write_spans(
@@ -36,7 +33,7 @@ def write_spans(
     """
     runs = [np.empty(0, RUN)]
     with spans_path.open("wb") as file:  # no memory map, which a full disk would end with a signal
-        begin = file.write(_header(SPAN, n_ids))
+        begin = file.write(header(SPAN, n_ids))
         for shard in shards:
             if shard.first_id + len(shard) > n_ids:
                 raise damaged(shard.path, f"its segments have ids beyond {n_ids}")
@@ -45,9 +42,7 @@ def write_spans(
             file.seek(begin + shard.first_id * SPAN.itemsize)
             file.write(spans.tobytes())
         file.truncate(begin + n_ids * SPAN.itemsize)
-    every = np.sort(np.concatenate(runs), order="first_segment")
-    with runs_path.open("wb") as file:
-        file.write(_header(RUN, len(every)) + every.tobytes())
+    write_array(runs_path, np.sort(np.concatenate(runs), order="first_segment"))
 
 
 def _in_runs(shard: SegmentReader, frame_seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +85,7 @@ class Spans:
         self, spans_path: Path, runs_path: Path, n_ids: int, frame_seconds: float, *, scattered: bool = False
     ) -> None:
         self._frame_seconds, self._scattered = frame_seconds, scattered
-        self._spans = _open(spans_path, SPAN, n_ids, scattered=scattered)
+        self._spans = map_array(spans_path, SPAN, n_ids, scattered=scattered)
         self._runs = np.concatenate([_NOWHERE, open_runs(runs_path, n_ids)])
         self._first = self._runs["first_segment"].copy()
 
@@ -111,38 +106,8 @@ class Spans:
 
 def open_runs(path: Path, n_ids: int) -> np.ndarray:
     """runs.npy of so many ids; raises StdSearchError if it is not."""
-    runs = _open(path, RUN)
+    runs = map_array(path, RUN)
     first = runs["first_segment"]
     if (np.diff(first, prepend=-1, append=n_ids) <= 0).any() or (runs["begin"] < 0).any():
         raise damaged(path, "its runs do not follow each other")
     return runs
-
-
-def _open(path: Path, dtype: np.dtype, n_rows: int | None = None, *, scattered: bool = False) -> np.ndarray:
-    """A .npy file of so many rows, or of any number, as a read-only memory map.
-
-    Raises StdSearchError if it is none. Its header is compared with what it must be, not evaluated.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_START)
-            header = file.read(int.from_bytes(start[-2:], "little"))
-            n_bytes = path.stat().st_size - len(start) - len(header)
-        if n_rows is None:
-            n_rows = max(0, n_bytes) // dtype.itemsize
-        expected = _header(dtype, n_rows)
-        # but for the header's padding
-        is_right = start[:-2] == expected[: _START - 2] and header.split() == expected[_START:].split()
-        if not is_right or n_bytes != n_rows * dtype.itemsize:
-            raise ValueError(f"it does not have the {n_rows} rows that it should")
-        return np.frombuffer(MappedFile(path, scattered=scattered).bytes, dtype, n_rows, len(start) + len(header))
-    except (ValueError, OSError) as error:
-        raise damaged(path, error) from error
-
-
-def _header(dtype: np.dtype, n_rows: int) -> bytes:
-    """What a .npy file of so many rows begins with."""
-    header = io.BytesIO()
-    what = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n_rows,)}
-    np.lib.format.write_array_header_1_0(header, what)
-    return header.getvalue()

@@ -18,7 +18,7 @@ BROKEN = 1  # exit code
 
 @click.command()
 @click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
-@click.option("--repair", is_flag=True, help="First make again what follows from the segments: runs, spans, vectors.")
+@click.option("--repair", is_flag=True, help="First make again what follows from the shards: tables and vectors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(archive: Path, repair: bool, as_json: bool) -> None:
     """Read all of ARCHIVE and tell what is broken: checksums, counts, ids; exit code 1 says that something is."""
@@ -60,7 +60,7 @@ def _page(archive: "ArchiveReader", faults: Sequence["Fault"]) -> str:
     lines = [fault.complaint for fault in faults]
     if any(fault.is_rebuildable for fault in faults):
         parts = ", ".join(fault.part for fault in faults if fault.is_rebuildable)
-        lines.append(f"`stdsearch verify --repair {archive.path}` makes {parts} again from the segments")
+        lines.append(f"`stdsearch verify --repair {archive.path}` makes {parts} again from the shards")
     shards = {Path(fault.part).stem for fault in faults if fault.role in ("segments", "frames")}
     if shards and not any(fault.role == "catalog" for fault in faults):
         paths = [recording.path for recording in archive.recordings.values() if recording.shard in shards]

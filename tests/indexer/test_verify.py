@@ -17,7 +17,8 @@ from indexer.cli import repair
 from indexer.removal import remove_recordings
 from stdsearch.archive import open_archive
 from stdsearch.archive.catalog import write_catalog
-from stdsearch.archive.check import check_archive, open_unchecked
+from stdsearch.archive.check import REBUILDABLE, check_archive, open_unchecked
+from stdsearch.archive.manifest import SHARD_ROLES, SINGLE_ROLES
 from stdsearch.archive.parts import seal
 from stdsearch.cli import CommandGroup, cli
 from stdsearch.errors import StdSearchError
@@ -75,7 +76,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_whole_archive_is_told_so(archive: Path, verify: Callable[..., Result]) -> None:
     result = verify()
     n_segments = open_archive(archive).n_segments
-    assert result.stdout == f"{archive}: whole; 9 parts, 3 recordings, {n_segments} segments\n"
+    assert result.stdout == f"{archive}: whole; 11 parts, 3 recordings, {n_segments} segments\n"
     assert result.exit_code == 0
     facts = json.loads(verify("--json").stdout)
     assert facts == {"archive": str(archive), "generation": 2, "faults": []}
@@ -83,7 +84,7 @@ def test_a_whole_archive_is_told_so(archive: Path, verify: Callable[..., Result]
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_part_is_named(archive: Path, tmp_path: Path, damage: str) -> None:
-    for role in ("catalog", "encoder", "runs", "spans", "vectors", "segments", "frames"):
+    for role in (*SINGLE_ROLES, *SHARD_ROLES):
         shutil.copytree(archive, tmp_path / "damaged")
         path = part_of(tmp_path / "damaged", role)
         DAMAGES[damage](path)
@@ -115,7 +116,7 @@ def test_the_page_says_what_can_be_done(archive: Path, verify: Callable[..., Res
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert sum("is damaged (its checksum is not what it was)" in line for line in lines) == 2
-    assert f"`stdsearch verify --repair {archive}` makes vectors-2.ivf again from the segments" in lines
+    assert f"`stdsearch verify --repair {archive}` makes vectors-2.ivf again from the shards" in lines
     assert lines[-1].startswith("1 recordings are affected (2.wav): restore their shards, or `stdsearch remove` them")
     faults = json.loads(verify("--json").stdout)["faults"]
     assert [(fault["part"], fault["rebuildable"]) for fault in faults] == [
@@ -135,7 +136,7 @@ def test_what_follows_from_the_segments_is_made_again(
         remove_recordings(archive, ["2"])
         assert check_archive(open_archive(archive)) == []
     expected = hits(archive), segments(open_archive(archive))
-    for role in ("runs", "spans", "vectors"):
+    for role in REBUILDABLE:
         DAMAGES[damage](part_of(archive, role))
     result = verify("--repair")
     assert result.exit_code == 0, result.output
