@@ -4,7 +4,7 @@ python benchmarks/report.py
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +239,20 @@ def latency(result: Result) -> str:
         f"The disk gave {result['disk_reads_a_second']:,} pages a second, here and there. "
         f"On average {result['load_average']} processes were ready to run on the machine."
     )
+
+
+def life(result: Result) -> str:
+    """What it costs to keep archives of some sizes."""
+    steps = list(dict.fromkeys(step for archive in result["archives"] for step in archive["steps"]))
+    rows = [[step, *(_step(archive["steps"].get(step)) for archive in result["archives"])] for step in steps]
+    sizes = (f"{a['hours']:g} h, {a['recordings']:,} recordings, {a['gib']} GiB" for a in result["archives"])
+    return table(("seconds / of CPU / GiB at most", *sizes), rows)
+
+
+def _step(figures: Mapping[str, float] | None) -> str:
+    if figures is None:
+        return ""
+    return f"{figures['seconds']:g} / {figures['cpu_seconds']:g} / {figures['peak_mib'] / 1024:.1f}"
 
 
 def side_by_side(result: Result) -> str:
@@ -592,6 +606,10 @@ which the machine's 24 GiB hold what was used last; confined, pages of files inc
 opens the archive as well; lists of terms with 20 hits each, and with all; places: those rescored. Peak: with the pages
 of files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the
 speech; larger ones are copies, moved as neighbours differ."""
+LIFE = """By the command line, each step in a process of its own; the archives are those of the speed of search. New: an
+hour of recordings. Where links stand for files, the catalog alone is written. Memory with pages of files, which the
+system takes back. An archive is compacted after recordings were removed, and the original merged with one of the new
+hour; either writes all of it again."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
 kbit/s to begin with. The noise recordings were also mixed in in training, the babble, of training speakers, was not;
@@ -665,6 +683,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     ("indexing", "Speed of indexing", "", indexing),
     ("files", "Very long files, very many, telephone", FILES, files),
     ("latency", "Speed of search", LATENCY, latency),
+    ("life", "The life of an archive", LIFE, life),
     ("side_by_side", "Other ways, at ten hours", SIDE_BY_SIDE, side_by_side),
     ("slicing_dev", "Fewer slices", SLICING, slicing),
     ("robustness_test", "Search in spoiled audio, test", ROBUSTNESS, robustness),

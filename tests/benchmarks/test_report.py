@@ -1,4 +1,4 @@
-from report import failures, jmcl, latency, pairs, phrases, probabilities, robustness, samediff, speakers
+from report import failures, jmcl, latency, life, pairs, phrases, probabilities, robustness, samediff, speakers
 
 ABOUT = {"system": "mine", "trained_on": "my data, 1 h", "tested_on": "dev", "cut": True}
 
@@ -117,3 +117,14 @@ def test_latency_is_told_by_size_and_against_torch():
     confined = {"sizes": [size], "confined": size, "memory_gib": 12.0, "cold": cold, **machine}
     assert latency(confined).splitlines()[2:4] == [row, row.replace("| 10.7 |", "| 10.7, of 12 GiB of memory |")]
     assert "2.50 s, 2.40 s of CPU, 1.50 times what a process that imports torch takes (1.75 s, 1.60 s" in lines[6]
+
+
+def test_the_life_of_an_archive_has_a_column_for_each_and_gaps_where_a_step_was_not_taken():
+    step = {"seconds": 2.0, "cpu_seconds": 1.5, "peak_mib": 512.0}
+    archives = [
+        {"hours": hours, "recordings": 1000, "gib": 0.5, "steps": dict.fromkeys(steps, step)}
+        for hours, steps in ((10.0, ("verify", "compact")), (999.9, ("verify",)))
+    ]
+    lines = life({"archives": archives}).splitlines()
+    assert lines[0].endswith("| 10 h, 1,000 recordings, 0.5 GiB | 999.9 h, 1,000 recordings, 0.5 GiB |")
+    assert lines[2:] == ["| verify | 2 / 1.5 / 0.5 | 2 / 1.5 / 0.5 |", "| compact | 2 / 1.5 / 0.5 |  |"]
