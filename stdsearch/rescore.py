@@ -147,20 +147,20 @@ class _Stretches:
         end = np.clip((tend - start) / step, begin + 0.5, length)
         return encoder.embed_spans(self.frames, (begin + offset) * step, (end + offset) * step)
 
-    def edges(self, encoder: Encoder, time: np.ndarray) -> np.ndarray | None:
-        """The greater of the two log odds of an edge (n,) that meet at one time (n,) in each stretch, if there are any.
+    def edges(self, encoder: Encoder, times: np.ndarray) -> np.ndarray | None:
+        """The greater of the log odds of an edge (m, n) that meet at m times (m, n) in each stretch, if any are told.
 
         Times in the recordings' seconds.
         """
         k, step = encoder.rows_per_frame, self.frames.frame_seconds
         first, end = self.offsets[:-1] * k, self.offsets[1:] * k
-        after = np.rint((time - self.start) / step * k).astype(int) + first
+        after = np.rint((times - self.start) / step * k).astype(int) + first
         rows = np.clip([after - 1, after], first, end - 1)
         odds = encoder.edge_log_odds(Frames(self.frames.hidden[rows.ravel() // k], step))
         if odds is None:
             return None
-        meeting = np.take_along_axis(odds.reshape(2, -1, k), rows[..., None] % k, axis=2)
-        greater: np.ndarray = meeting.max(axis=0)[:, 0]
+        meeting = np.take_along_axis(odds.reshape(*rows.shape, k), rows[..., None] % k, axis=-1)
+        greater: np.ndarray = meeting.max(axis=0)[..., 0]
         return greater
 
     def cut(self, tbeg: np.ndarray, tend: np.ndarray) -> list[np.ndarray]:
@@ -222,9 +222,9 @@ def _rescore(
             return candidates, features | compared
         candidates, aligned = _align_text(queries, candidates, stretches, encoder, posteriors)
         features |= aligned
-    for name, time in ("opening", candidates.tbeg), ("closing", candidates.tend):
-        if (edges := stretches.edges(encoder, time)) is not None:
-            features[name] = edges
+    edges = stretches.edges(encoder, np.array([candidates.tbeg, candidates.tend]))
+    if edges is not None:
+        features["opening"], features["closing"] = edges
     if verifier:
         features["verifier"] = _verify(queries, candidates, stretches, verifier)
     if has_text:

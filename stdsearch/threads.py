@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import LibController
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -35,15 +35,16 @@ def set_threads(n_threads: int) -> None:
     numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))  # at first, gives the next two all cores
     torch.set_num_threads(n_threads)
     faiss.omp_set_num_threads(n_threads)
-    _pools().limit(limits=n_threads, user_api="blas")  # whose threads, idle, keep a core busy for a while
+    for pool in _blas():  # whose threads, idle, keep a core busy for a while
+        pool.set_num_threads(n_threads)
 
 
 @cache
-def _pools() -> "ThreadpoolController":
+def _blas() -> "list[LibController]":
     """Those of the libraries that are loaded, as torch, faiss and numpy are by now; to look for them takes 3 ms."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def n_threads() -> int:

@@ -150,7 +150,10 @@ def spoil_table(table: pa.Table, data: Data) -> pa.Table:
             return table.set_column(at, name, column.cast(kind, safe=False))
         except (pa.ArrowException, pa.ArrowInvalid):
             return table.set_column(at, name, pa.nulls(len(table), kind))
-    values = column.to_pylist()
+    try:
+        values = column.to_pylist()
+    except UnicodeDecodeError:  # bytes that were made text before
+        return table
     if values:
         row = data.draw(st.integers(0, len(values) - 1))
         values[row] = None if act == "nulls" else data.draw(_value(column.type, values))

@@ -122,8 +122,8 @@ def pad_phones(pronunciations: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]
         raise ValueError("a pronunciation needs at least one phone")
     lengths = torch.tensor([len(phones) for phones in pronunciations])
     padded = torch.zeros(len(pronunciations), int(lengths.max()), dtype=torch.long)
-    for row, phones in zip(padded, pronunciations, strict=True):
-        row[: len(phones)] = torch.tensor([PHONE_INDEX[phone] for phone in phones])
+    inside = torch.arange(padded.shape[1]) < lengths[:, None]
+    padded[inside] = torch.tensor([PHONE_INDEX[phone] for phones in pronunciations for phone in phones])
     return padded, lengths
 
 
