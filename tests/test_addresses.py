@@ -11,7 +11,7 @@ from stdsearch.archive.frames import FrameReader
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter, from_codes, to_codes
 from stdsearch.errors import StdSearchError
-from stdsearch.kernels import cosines_at, rows_at
+from stdsearch.kernels import NOT_THERE
 from tests.test_archive import make_archive
 
 DIM = 8
@@ -51,14 +51,14 @@ def test_cosines_by_address_are_those_of_the_embeddings(tmp_path: Path) -> None:
     ids = np.array([9001, 50, 50 + ROW_GROUP, 26, 9004, 7, 50 + ROW_GROUP + 2, 50])
     first = np.array([9000, 50, 50, 7, 9000, 7, 50, 50])
     expected = np.stack([codes[begin][i - begin] for begin, i in zip(first.tolist(), ids.tolist(), strict=True)])
-    np.testing.assert_array_equal(rows_at(held.addresses(ids), DIM), expected)
+    np.testing.assert_array_equal(held.rows(ids), expected)
     queries, query = from_codes(to_codes(random.normal(size=(3, DIM)))), np.arange(len(ids)) % 3
-    cosines = cosines_at(held.addresses(ids), queries, query)
+    cosines = held.cosines(ids, queries, query)
     np.testing.assert_allclose(cosines, (from_codes(expected) * queries[query]).sum(axis=1), atol=1e-6)
     assert cosines[0] == 0
     for missing in (-1, 0, 27, 49, 9005, 2**62):
         with pytest.raises(StdSearchError, match=r"groups.npy: is damaged \(it lacks segments"):
-            held.addresses(np.array([50, missing]))
+            held.rows(np.array([50, missing]))
 
 
 def test_shards_are_mapped_when_they_are_looked_into(archive: ArchiveReader, tmp_path: Path) -> None:
@@ -74,16 +74,28 @@ def test_shards_are_mapped_when_they_are_looked_into(archive: ArchiveReader, tmp
         opened.frames(1, 1, 0, 2)
 
 
+def test_maps_stay_while_they_are_read_from(archive: ArchiveReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two threads that come at once, either makes the look-up for itself, and one of them soon goes."""
+    for name in ("_codes", "_blocks"):
+        made = vars(ArchiveReader)[name].func
+        monkeypatch.setattr(ArchiveReader, name, property(made))
+    opened, ids = open_archive(archive.path), archive.segment_ids
+    np.testing.assert_array_equal(opened.embeddings(ids), archive.embeddings(ids))
+    np.testing.assert_array_equal(opened.frames(1, 2, 0, 9)[0].hidden, archive.frames(1, 2, 0, 9)[0].hidden)
+
+
 def test_there_may_be_nothing(tmp_path: Path) -> None:
     write_addresses(tmp_path / "groups.npy", [], tmp_path / "blocks.npy", [])
     none = MappedShards(tmp_path, [], scattered=False)
     held = SegmentCodes(tmp_path / "groups.npy", none, DIM, 0)
-    assert len(held.addresses(np.empty(0, np.int64))) == 0
+    assert len(held.rows(np.empty(0, np.int64))) == 0
     with pytest.raises(StdSearchError, match="it lacks segments"):
-        held.addresses(np.array([0]))
-    begin, end, bases = FrameBlocks(tmp_path / "blocks.npy", none, 5).of(np.array([0]), np.array([1]))
-    assert (begin == end).all()
-    assert len(bases) == 0
+        held.rows(np.array([0]))
+    where = (np.array([value]) for value in (0, 1, 0, 10))
+    values, offsets, start = FrameBlocks(tmp_path / "blocks.npy", none, 5).cut(*where)
+    assert values.shape == (0, 5)
+    assert offsets.tolist() == [0, 0]
+    assert start.tolist() == [NOT_THERE]
 
 
 def spoiled(row: int, **changes: int) -> Callable[[np.ndarray], None]:

@@ -3,6 +3,7 @@
 groups.npy has a row for each row group of segments/*.parquet, whose embeddings lie there one behind the other;
 blocks.npy one for each block of frames/*.arrow, by recording, channel and first frame. A shard is named by its number
 among the archive's parts. There may be thousands: to open them takes seconds, where a query looks into a few.
+Addresses in the shards' maps stay in here: who asks gets copies, so that no map goes while a kernel reads from it.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from stdsearch import kernels
 from stdsearch.archive.arrays import map_array, write_array
-from stdsearch.archive.frames import BLOCK, FrameReader
+from stdsearch.archive.frames import BLOCK, LARGEST, FrameReader
 from stdsearch.archive.maps import MappedFile
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import GROUP, SegmentReader
@@ -94,11 +96,24 @@ class SegmentCodes:
             raise damaged(path, "its row groups do not lie in the shards' files, one behind the other")
         self._first = first.copy()
 
-    def addresses(self, ids: np.ndarray) -> np.ndarray:
-        """Where in memory the codes of segments (n,) lie (n,) int64, for `kernels.cosines_at`, while this object lives.
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Codes (n, dim) int8 of segments (n,) int64; raises StdSearchError for one that no shard has."""
+        return kernels.rows_at(self._addresses(ids), self._dim)
 
-        Raises StdSearchError for a segment that no shard has.
+    def cosines(
+        self, ids: np.ndarray, queries: np.ndarray, query: np.ndarray, *, in_advance: bool = False
+    ) -> np.ndarray:
+        """Cosines (n,) float32 of segments (n,) int64, each with one, query (n,), of queries (q, dim) float32.
+
+        in_advance: whether all are fetched from the disk before the first is looked at. Raises as `rows`.
         """
+        addresses = self._addresses(ids)
+        if in_advance:
+            kernels.fetch(addresses, self._dim)
+        return kernels.cosines_at(addresses, queries, query)
+
+    def _addresses(self, ids: np.ndarray) -> np.ndarray:
+        """Where in memory the codes of segments (n,) lie (n,) int64, while this object lives."""
         group = np.searchsorted(self._first, ids, side="right") - 1
         groups = self._groups[np.maximum(group, 0)] if len(self._groups) else np.zeros(len(ids), GROUP)
         row = ids - groups["first_segment"]
@@ -114,7 +129,7 @@ class FrameBlocks:
     """
 
     def __init__(self, path: Path, shards: MappedShards, width: int) -> None:
-        self._shards = shards
+        self._shards, self._width = shards, width
         self.table = table = map_array(path, BLOCK)
         self._keys = _channel_key(table["recording_id"], table["channel"])
         same = np.diff(self._keys) == 0
@@ -129,11 +144,23 @@ class FrameBlocks:
         if not (sound.all() and in_order.all() and inside):
             raise damaged(path, "its blocks do not lie in the shards' files, one behind the other")
 
-    def of(self, recording_id: np.ndarray, channel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The blocks [begin, end) (n,) of recording channels (n,), and where in memory the shards' files begin (s,)."""
+    def cut(
+        self,
+        recording_id: np.ndarray,
+        channel: np.ndarray,
+        first: np.ndarray,
+        last: np.ndarray,
+        *,
+        in_advance: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The frames [first, last) (n,) of recording channels (n,), clipped to these; as `kernels.frames_at`."""
         key = _channel_key(recording_id, channel)
         begin, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
-        return begin, end, self._shards.bases(self.table["shard"][begin[begin < end]])
+        bases = self._shards.bases(self.table["shard"][begin[begin < end]])
+        found: tuple[np.ndarray, np.ndarray, np.ndarray] = kernels.frames_at(
+            self.table, bases, begin, end, first, last, self._width, LARGEST, in_advance
+        )
+        return found
 
 
 def _channel_key(recording_id: np.ndarray, channel: np.ndarray) -> np.ndarray:

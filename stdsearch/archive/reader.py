@@ -12,7 +12,7 @@ import pyarrow as pa
 from stdsearch import kernels
 from stdsearch.archive.addresses import FrameBlocks, MappedShards, SegmentCodes
 from stdsearch.archive.catalog import Catalog, Recording
-from stdsearch.archive.frames import LARGEST, FrameReader
+from stdsearch.archive.frames import FrameReader
 from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, from_codes
@@ -176,17 +176,13 @@ class ArchiveReader:
         cosines = np.full(ids.shape, -np.inf, np.float32)
         query, _ = np.nonzero(found)
         wanted = np.ascontiguousarray(queries, np.float32)
-        addresses = self._codes.addresses(ids[found])
-        if self._is_large:
-            kernels.fetch(addresses, wanted.shape[1])
-        cosines[found] = kernels.cosines_at(addresses, wanted, query)
+        cosines[found] = self._codes.cosines(ids[found], wanted, query, in_advance=self._is_large)
         order = np.argsort(-cosines, axis=1, kind="stable")
         return np.take_along_axis(cosines, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
     def embeddings(self, ids: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of segments, L2-normalised, from the Parquet files, memory-mapped."""
-        dim = self.manifest.encoder.dim
-        return from_codes(kernels.rows_at(self._codes.addresses(np.asarray(ids, np.int64)), dim))
+        return from_codes(self._codes.rows(np.asarray(ids, np.int64)))
 
     def stretches(
         self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
@@ -201,10 +197,7 @@ class ArchiveReader:
         facts = self.manifest.encoder
         first = np.maximum(np.floor(tbeg / facts.frame_seconds + 1e-6).astype(np.int64), 0)
         last = np.ceil(tend / facts.frame_seconds - 1e-6).astype(np.int64)
-        begin, end, bases = self._blocks.of(recording_id, channel)
-        hidden, offsets, start = kernels.frames_at(
-            self._blocks.table, bases, begin, end, first, last, facts.frame_width, LARGEST, self._is_large
-        )
+        hidden, offsets, start = self._blocks.cut(recording_id, channel, first, last, in_advance=self._is_large)
         if (start < 0).any():
             bad = np.flatnonzero(start < 0)[0]
             path = self.frames_file(self.recordings[int(recording_id[bad])].shard).path
