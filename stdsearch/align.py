@@ -1,13 +1,14 @@
 """Alignment kernels for rescoring: phone strings, or a spoken example, against stretches of recordings.
 
 All stretches of a batch of queries are laid end to end and told apart by offsets, so that one call aligns them all.
+Other threads run meanwhile: terms go side by side, a core each.
 """
 
 import numba
 import numpy as np
 
 
-@numba.njit(cache=True, parallel=True, fastmath=False)
+@numba.njit(cache=True, nogil=True)
 def align_phones(
     frame_scores: np.ndarray,
     offsets: np.ndarray,
@@ -33,7 +34,7 @@ def align_phones(
     n_pairs = len(stretch)
     score = np.full(n_pairs, -np.inf, np.float32)
     borders = np.zeros((n_pairs, phones.shape[1] + 1), np.int64)
-    for i in numba.prange(n_pairs):
+    for i in range(n_pairs):
         x = frame_scores[offsets[stretch[i]] : offsets[stretch[i] + 1]]
         columns = phones[string[i], : lengths[string[i]]]
         length, n = len(x), len(columns)
@@ -72,7 +73,7 @@ def align_phones(
     return score, borders
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def aligned_means(
     frame_scores: np.ndarray,
     offsets: np.ndarray,
@@ -89,7 +90,7 @@ def aligned_means(
     X[borders[k]:borders[k + 1], p[k]].mean().
     """
     mean, least = np.zeros(len(stretch)), np.zeros(len(stretch))
-    for i in numba.prange(len(stretch)):
+    for i in range(len(stretch)):
         start, n = offsets[stretch[i]], lengths[string[i]]
         if borders[i, n] == 0:
             continue
@@ -105,7 +106,7 @@ def aligned_means(
     return mean, least
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def subsequence_dtw(
     query: np.ndarray, frames: np.ndarray, offsets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,7 +121,7 @@ def subsequence_dtw(
     cost = np.full(m, np.inf, np.float32)
     begin = np.zeros(m, np.int64)
     end = np.zeros(m, np.int64)
-    for i in numba.prange(m):
+    for i in range(m):
         if offsets[i] < offsets[i + 1]:
             mean, start = _subsequence_paths(query, frames[offsets[i] : offsets[i + 1]])
             last = np.argmin(mean)
@@ -128,7 +129,7 @@ def subsequence_dtw(
     return cost, begin, end
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def subsequence_costs(query: np.ndarray, frames: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What a match of a spoken example costs that ends at each frame of many stretches; arguments as above.
 
@@ -138,7 +139,7 @@ def subsequence_costs(query: np.ndarray, frames: np.ndarray, offsets: np.ndarray
     """
     cost = np.empty(len(frames), np.float32)
     begin = np.empty(len(frames), np.int64)
-    for i in numba.prange(len(offsets) - 1):
+    for i in range(len(offsets) - 1):
         first, last = offsets[i], offsets[i + 1]
         if first < last:
             cost[first:last], begin[first:last] = _subsequence_paths(query, frames[first:last])

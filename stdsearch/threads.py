@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain, islice
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def _blas() -> "list[LibController]":
 
 
 def n_threads() -> int:
-    """What `set_threads` gave."""
+    """What `set_threads` gave, also while `shared_out` gives each thread one core."""
     import torch
 
-    return torch.get_num_threads()
+    return _sharing.found if _sharing.users else torch.get_num_threads()
 
 
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -75,12 +76,28 @@ def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
                 yield waiting.popleft().result()
 
 
+class _Sharing:
+    """How many uses of `shared_out` there are now, and how many threads the first of them found."""
+
+    users = found = 0
+
+
+_sharing, _counting = _Sharing(), Lock()
+
+
 @contextmanager
 def _one_each() -> Iterator[int]:
-    """Inside, each pool of `set_threads` has one thread; gives how many they had, and gives these back."""
-    before = n_threads()
+    """Inside, each pool of `set_threads` has one thread; gives how many they had, and gives these back.
+
+    Several may overlap, in one thread or in many, and end in any order.
+    """
+    with _counting:
+        _sharing.found = before = n_threads()
+        _sharing.users += 1
     set_threads(1)
     try:
         yield before
     finally:
         set_threads(before)
+        with _counting:
+            _sharing.users -= 1

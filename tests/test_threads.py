@@ -8,7 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from stdsearch.threads import set_threads, shared_out
+from stdsearch.threads import n_threads, set_threads, shared_out
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +63,32 @@ def test_what_goes_wrong_is_raised_and_threads_are_given_back() -> None:
     with pytest.raises(ValueError, match="three"):
         next(results)
     assert threads_taken() == before
+
+
+def test_uses_that_overlap_give_threads_back_whichever_ends_first() -> None:
+    set_threads(2)
+    before = threads_taken()
+    first, second = shared_out(abs, range(4)), shared_out(abs, range(4))
+    next(first), next(second)
+    assert n_threads() == 2
+    list(first)
+    list(second)
+    assert threads_taken() == before
+
+
+def test_threads_of_ones_own_may_share_out_at_once() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def use() -> None:
+        results = shared_out(abs, range(4))
+        next(results)
+        both.wait()
+        list(results)
+
+    set_threads(2)
+    before, own = threads_taken(), [threading.Thread(target=use) for _ in range(2)]
+    for thread in own:
+        thread.start()
+    for thread in own:
+        thread.join()
+    assert (n_threads(), threads_taken()) == (2, before)
