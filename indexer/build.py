@@ -26,7 +26,7 @@ from stdsearch.encoder import Encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
 from stdsearch.stages import OnStage, unseen
-from stdsearch.threads import set_threads
+from stdsearch.threads import given_threads
 from stdsearch.vector_settings import VectorChoice
 
 
@@ -68,7 +68,7 @@ def build_archive(
     """
     check_out(out)
     origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings), vectors or VectorChoice())
-    with sole_writer(out):
+    with sole_writer(out), given_threads(threads):
         check_out(out)  # once more, now that nobody else can make it an archive
         work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
         shards, next_ids = work.build(sources, Progress())
@@ -113,7 +113,7 @@ def update_archive(
     columns that they have, and new ones get empty ones.
     Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
     """
-    with sole_writer(out):
+    with sole_writer(out), given_threads(threads):
         sweep(out)
         with open_archive(out, fingerprint=encoder.fingerprint) as archive:
             origin = Origin.of(archive)
@@ -185,29 +185,28 @@ class _Work:
         plan = {"format": FORMAT, "encoder": asdict(self.origin.encoder), "slicing": dict(self.origin.slicing)}
         journal = Journal(self.out, plan, self.first_ids)
         shards = journal.resume(sources)
-        set_threads(1)  # each worker thread runs the network by itself
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
-        try:
-            builder = ShardBuilder(
-                self.out,
-                self.encoder,
-                self.settings,
-                pool=pool,
-                ahead=2 * self.threads,
-                on_progress=self.on_progress,
-                first_ids=self.first_ids,
-                done=done,
-            )
-            for shard in shards:
-                builder.pass_over(shard)
-            self.on_progress(builder.done)
-            while rest := sources[builder.n_sources :]:
-                stem = builder.next_stem
-                shards.append(builder.build(rest))
-                journal.add(stem, shards[-1])
-        finally:
-            pool.shutdown(cancel_futures=True)
-            set_threads(self.threads)
+        with given_threads(1):  # each worker thread runs the network by itself
+            pool = ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
+            try:
+                builder = ShardBuilder(
+                    self.out,
+                    self.encoder,
+                    self.settings,
+                    pool=pool,
+                    ahead=2 * self.threads,
+                    on_progress=self.on_progress,
+                    first_ids=self.first_ids,
+                    done=done,
+                )
+                for shard in shards:
+                    builder.pass_over(shard)
+                self.on_progress(builder.done)
+                while rest := sources[builder.n_sources :]:
+                    stem = builder.next_stem
+                    shards.append(builder.build(rest))
+                    journal.add(stem, shards[-1])
+            finally:
+                pool.shutdown(cancel_futures=True)
         return shards, builder.next_ids
 
 

@@ -20,6 +20,7 @@ from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader
 from stdsearch.archive.spans import write_spans
+from stdsearch.encoder import load_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vector_settings import VectorChoice, VectorSettings
@@ -65,8 +66,13 @@ def choice_of(archive: ArchiveReader) -> VectorChoice:
 
 
 def commit_first(out: Path, content: Content, origin: Origin, *, on_stage: OnStage = unseen) -> Counts:
-    """Make `out` an archive."""
+    """Make `out` an archive; raises StdSearchError if another encoder now lies where that of the segments lay."""
     shutil.copyfile(origin.file, out / part_name("encoder", 1))
+    if load_encoder(out / part_name("encoder", 1)).fingerprint != origin.encoder.fingerprint:
+        raise StdSearchError(
+            f"{origin.file}: is another encoder than the recordings were indexed by; put that one back and run again, "
+            "which goes on where this stopped"
+        )
     readers = _readers(out, content, origin.encoder.dim)
     live = _mask(content.recordings, content.next_ids.segment)
     settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
@@ -95,13 +101,14 @@ def commit_next(
     live, before = (_mask(recordings, n_ids) for recordings in (content.recordings, archive.recordings.values()))
     shards = _living(content.segments, content.recordings)
     same_shards = shards == archive.manifest.parts["segments"] and not renumbered
+    kept = archive.settings.get("vectors", {})
     if same_shards and choice == origin.vectors and (live == before).all():
         archive.release()
-        kept = {role: archive.manifest.part(role) for role in REBUILDABLE}
-        return _publish(out, generation, content, origin, encoder, _Derived(kept, archive.settings["vectors"]))
+        parts = {role: archive.manifest.part(role) for role in REBUILDABLE}
+        return _publish(out, generation, content, origin, encoder, _Derived(parts, kept))
     origin = replace(origin, vectors=choice)
     readers = _readers(out, content, dim)
-    settings, kept = VectorSettings.for_size(int(live.sum()), choice.chosen), archive.settings.get("vectors", {})
+    settings = VectorSettings.for_size(int(live.sum()), choice.chosen)
     if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
         index = new_index(readers, dim, settings, live, on_stage=on_stage)
     else:

@@ -6,6 +6,7 @@ embedded, so that the new shards hold, byte for byte, what a build over the same
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -66,21 +67,22 @@ def merge_archives(paths: Sequence[Path], out: Path, *, on_stage: OnStage = unse
     go together, if a shard is damaged, or if `out` holds anything.
     """
     check_out(out)
-    archives = [open_archive(path) for path in paths]
-    for archive in archives[1:]:
-        _check_alike(archives[0], archive)
-    taken = [(archive, recording) for archive in archives for recording in archive.recordings.values()]
-    _check_names(taken)
-    columns = _merged_columns(archives)
-    order = sorted(range(len(taken)), key=lambda number: taken[number][1].path)
-    with sole_writer(out):
-        check_out(out)
-        Journal(out, {"merge": [str(path) for path in paths]}, NextIds()).resume([])
-        places = _laid_out([taken[number] for number in order], 0)
-        content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0], on_stage)
-        counts = commit_first(out, content, Origin.of(archives[0]), on_stage=on_stage)
-        discard(out)
-    return counts
+    with ExitStack() as held:
+        archives = [held.enter_context(open_archive(path)) for path in paths]
+        for archive in archives[1:]:
+            _check_alike(archives[0], archive)
+        taken = [(archive, recording) for archive in archives for recording in archive.recordings.values()]
+        _check_names(taken)
+        columns = _merged_columns(archives)
+        order = sorted(range(len(taken)), key=lambda number: taken[number][1].path)
+        with sole_writer(out):
+            check_out(out)
+            Journal(out, {"merge": [str(path) for path in paths]}, NextIds()).resume([])
+            places = _laid_out([taken[number] for number in order], 0)
+            content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0], on_stage)
+            counts = commit_first(out, content, Origin.of(archives[0]), on_stage=on_stage)
+            discard(out)
+        return counts
 
 
 def _laid_out(taken: Sequence[tuple[ArchiveReader, Recording]], first_shard: int) -> list[_Place]:

@@ -19,19 +19,19 @@ def repair_archive(out: Path, *, on_stage: OnStage = unseen) -> list[str]:
     load_manifest(out)  # there is an archive
     with sole_writer(out):
         sweep(out)
-        archive = open_unchecked(out)
-        faults = check_archive(archive, on_stage=on_stage)
-        broken = [fault for fault in faults if fault.is_rebuildable]
-        lost = [fault for fault in faults if fault.role in ("catalog", "segments")]
-        if broken and lost:
-            raise StdSearchError(f"{lost[0].complaint}; {broken[0].part} can be made again only then")
-        if broken:
-            content = Content(
-                list(archive.recordings.values()),
-                archive.metadata,
-                archive.manifest.parts["segments"],
-                archive.manifest.parts["frames"],
-                archive.manifest.next_ids,
-            )
-            commit_next(archive, content, renumbered=True, on_stage=on_stage)
-        return [fault.part for fault in broken]
+        with open_unchecked(out) as archive:
+            faults = check_archive(archive, on_stage=on_stage)
+            broken = [fault for fault in faults if fault.is_rebuildable]
+            lost = [fault for fault in faults if fault.role in ("catalog", "segments")]
+            if broken and lost:
+                raise StdSearchError(f"{lost[0].complaint}; {broken[0].part} can be made again only then")
+            if broken:
+                content = Content(
+                    list(archive.recordings.values()),
+                    archive.metadata,
+                    archive.manifest.parts["segments"],
+                    archive.manifest.parts["frames"],
+                    archive.manifest.next_ids,
+                )
+                commit_next(archive, content, renumbered=True, on_stage=on_stage)
+            return [fault.part for fault in broken]

@@ -101,7 +101,10 @@ def normalise(
 
     how: "kst", keyword-specific thresholding (Karakos et al., 2013): each term's threshold comes to lie at 0.5, as
     p ** (log 0.5 / log threshold); "sto", sum to one: p / Σ p of the term's hits. Other arguments as of `thresholds`.
+    Raises ValueError for any other.
     """
+    if how not in ("kst", "sto"):
+        raise ValueError(f"{how!r} is no normalisation; it is kst or sto")
     if how == "sto":
         total = _of_term(probability, term)
         return np.divide(probability, total, out=np.zeros_like(probability), where=total > 0)

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby, islice
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -65,6 +65,8 @@ class Archive:
     >>> archive = Archive.open("ARCHIVE")  # doctest: +SKIP
     >>> for hit in archive.search("evening").hits:  # doctest: +SKIP
     ...     print(hit.recording, hit.tbeg, hit.score)
+
+    It sees the archive as of when it was opened, until the end of a `with` or of itself.
     """
 
     def __init__(
@@ -106,6 +108,13 @@ class Archive:
         if verifier and verifier.settings.width != made.frame_width - 1:
             raise StdSearchError(f"{reader.path}: the verifier reads other frames than its encoder makes; give another")
         return cls(reader, encoder, Pronouncer(lexicon), verifier)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the files, as `ArchiveReader.release` does."""
+        self.reader.release()
 
     def search(
         self,

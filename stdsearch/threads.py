@@ -48,11 +48,26 @@ def _blas() -> "list[LibController]":
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
+@contextmanager
+def given_threads(n_threads: int) -> Iterator[None]:
+    """Inside, what `set_threads` gives; after it, what was given before."""
+    before = _now()
+    set_threads(n_threads)
+    try:
+        yield
+    finally:
+        set_threads(before)
+
+
 def n_threads() -> int:
     """What `set_threads` gave, also while `shared_out` gives each thread one core."""
+    return _sharing.found if _sharing.users else _now()
+
+
+def _now() -> int:
     import torch
 
-    return _sharing.found if _sharing.users else torch.get_num_threads()
+    return torch.get_num_threads()
 
 
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache, cached_property
+from math import ceil
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -30,6 +31,7 @@ from stdsearch.vector_settings import VectorSettings
 
 ENERGY = 0.98  # of the mean square of the vectors: what the axes of ivf-pq keep
 TARGETS = 100  # nearest vectors that recall is measured by
+MOST_MORE = 4  # times as many lists are visited, at most, where only some ids are allowed
 SMALL = 64 << 20  # bytes that any index may take, which its file need not have: tables of ivf-pq
 _READING = threading.Lock()  # the limits of `_bounded` are those of the process
 
@@ -54,8 +56,8 @@ class VectorIndex(Protocol):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k best for each query: inner products (q, k) float32, descending, and ids (q, k) int64.
 
-        allowed is a mask over ids, True where an id may be returned; without it, all may. Where there are fewer than
-        k, ids are -1 and scores -inf. Many queries at once take less time than one by one.
+        allowed is a mask over ids, True where an id may be returned; without it, all may. Where fewer than k are found,
+        ids are -1 and scores -inf. Many queries at once take less time than one by one.
         """
 
 
@@ -257,7 +259,8 @@ class FaissIndex:
         parameters: Any = None
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
-            parameters = self._parameters(faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)))
+            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+            parameters = self._parameters(selector, np.count_nonzero(allowed) / max(1, len(self)))
         with _threads_for(len(queries)) if self.is_exact else nullcontext():
             scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         scores[ids < 0] = -np.inf
@@ -284,11 +287,16 @@ class FaissIndex:
         is_fast_scan = isinstance(self._inverted, faiss.IndexIVFFastScan)
         return _on_gpu(self._inverted.quantizer) if is_fast_scan else None
 
-    def _parameters(self, selector: Any) -> Any:
-        """What tells this kind of index to look at selected ids alone."""
+    def _parameters(self, selector: Any, share: float) -> Any:
+        """What tells this kind of index to look at selected ids alone, which are a share of all.
+
+        The nearest of a few lie in more lists than the nearest of all.
+        """
         if self._inverted is None:
             return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        of_lists: Any = faiss.SearchParametersIVF(sel=selector, nprobe=self._inverted.nprobe)  # type: ignore[call-arg]
+        more = min(MOST_MORE, max(share, 1e-9) ** -0.5)
+        n_probe = min(self._inverted.nlist, ceil(self._inverted.nprobe * max(1, more)))
+        of_lists: Any = faiss.SearchParametersIVF(sel=selector, nprobe=n_probe)  # type: ignore[call-arg]
         if isinstance(self._index, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=of_lists)  # type: ignore[call-arg]
         return of_lists
@@ -335,9 +343,10 @@ def _factory(dim: int, description: str) -> Any:
 def _principal_axes(sample: np.ndarray) -> np.ndarray:
     """The fewest axes (k, dim), orthonormal, that keep ENERGY of the sample's mean square; k a multiple of 8, or dim.
 
-    The mean stays in: inner products are kept, not distances from a centre.
+    Of an odd dim one less, for fast scan takes codes in pairs. The mean stays in: inner products are kept, not
+    distances from a centre.
     """
     energy, axes = np.linalg.eigh(sample.T @ sample)  # ascending
     share = np.cumsum(energy[::-1]) / energy.sum()
-    n_axes = min(8 * (int(np.searchsorted(share, ENERGY)) // 8 + 1), len(axes))
+    n_axes = min(8 * (int(np.searchsorted(share, ENERGY)) // 8 + 1), len(axes) // 2 * 2)
     return np.ascontiguousarray(axes[:, ::-1].T[:n_axes], np.float32)

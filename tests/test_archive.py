@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
+from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive, reader
 from stdsearch.archive.addresses import write_addresses
 from stdsearch.archive.catalog import write_catalog
 from stdsearch.archive.frames import FrameReader, FrameWriter, quantise
@@ -301,6 +302,9 @@ def test_where_selects_recordings(archive: ArchiveReader, condition: str, expect
         ("1 = 1); DROP TABLE recordings; SELECT (1 = 1", "more than one statement"),
         ("path IN (SELECT content FROM read_text('/etc/hostname'))", "disabled"),
         ("EXISTS (SELECT 1 FROM others)", "others does not exist"),
+        ("false) UNION SELECT (12345", "is more than a condition"),
+        ("false) UNION ALL SELECT ('a'", "is more than a condition"),
+        ("false) UNION ALL SELECT (NULL", "is more than a condition"),
     ],
 )
 def test_a_condition_that_is_none_is_refused_in_one_line(
@@ -315,6 +319,35 @@ def test_another_encoder_is_refused_with_both_fingerprints(archive: ArchiveReade
     assert open_archive(archive.path, fingerprint=FINGERPRINT).n_segments
     with pytest.raises(StdSearchError, match=f"{FINGERPRINT}, not {'e' * 64}"):
         open_archive(archive.path, fingerprint="e" * 64)
+
+
+def test_an_archive_that_is_refused_is_let_go(tmp_path: Path) -> None:
+    """However long the error is kept, which keeps what it passed through."""
+    path = make_archive(tmp_path / "archive")
+    with pytest.raises(StdSearchError) as kept:
+        open_archive(path, fingerprint="e" * 64)
+    with (path / "archive.json").open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if a reader has it
+    assert "not eeee" in str(kept.value)
+
+
+@pytest.mark.parametrize("few", [0, 10, 5000])
+def test_of_some_segments_the_nearest_are_found_whether_all_are_looked_at_or_an_index_says(
+    archive: ArchiveReader, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(reader, "FEW", few)
+    monkeypatch.setattr(FaissIndex, "is_exact", False)
+    allowed = np.zeros(archive.manifest.next_ids.segment, bool)
+    allowed[[3, 77, 301, 302, 900, 5000]] = True
+    queries = EMBEDDING[[77, 900]]
+    scores, ids = archive.nearest(queries, 10, allowed=allowed)
+    own = np.flatnonzero(allowed)
+    cosines = queries @ archive.embeddings(own).T
+    np.testing.assert_array_equal(ids[:, :6], own[np.argsort(-cosines, axis=1)])
+    np.testing.assert_allclose(scores[:, :6], -np.sort(-cosines, axis=1), atol=0.005)
+    assert (ids[:, 6:] == -1).all()
+    assert np.isneginf(scores[:, 6:]).all()
+    assert archive.nearest(queries, 2, allowed=allowed)[1].tolist() == ids[:, :2].tolist()
 
 
 def test_an_open_archive_outlives_its_names(tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def test_sto_makes_the_scores_of_a_term_sum_to_one() -> None:
     assert normalise(probability, "sto", 60.0, term=term) == pytest.approx([0.25, 0.75, 0.0, 1.0])
 
 
+def test_a_normalisation_of_no_known_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="'KST' is no normalisation"):
+        normalise(np.array([0.5]), "KST", 60.0)
+
+
 @pytest.mark.parametrize("how", ["kst", "sto"])
 def test_normalised_scores_stay_between_0_and_1(how: str) -> None:
     """However sure, however short the archive, and where nothing is probable at all."""

@@ -1,4 +1,6 @@
+import fcntl
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -36,6 +38,26 @@ def test_segments_are_those_of_the_archive(path: Path, archive: Archive) -> None
     at = archive.reader.segments(archive.reader.segment_ids)
     columns = (at.recording_id, at.channel, at.tbeg, at.dur)
     assert [row[1:] for row in rows] == list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def test_the_archive_is_held_until_the_last_row(path: Path, tmp_path: Path) -> None:
+    """As by the command, which keeps only the answer; until then no writer removes its files."""
+    path = Path(shutil.copytree(path, tmp_path / "archive"))
+    answer = select(open_archive(path), "SELECT segment_id FROM segments")
+    assert is_held(path)
+    first = next(answer.rows)
+    assert is_held(path)
+    assert first not in list(answer.rows)
+    assert not is_held(path)
+
+
+def is_held(path: Path) -> bool:
+    with (path / "archive.json").open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_json_is_a_list_of_objects(path: Path) -> None:

@@ -139,6 +139,31 @@ def test_as_few_lists_are_visited_as_find_what_is_asked(settings: VectorSettings
     assert index.tune(QUERIES, 1) <= settings.n_lists
 
 
+@every_kind_of_lists
+def test_more_lists_are_visited_where_some_ids_are_allowed(settings: VectorSettings) -> None:
+    """The nearest of a few lie farther away; by few lists most of them are missed."""
+    index = filled(settings)
+    n_probe, allowed = index.tune(QUERIES, 0.9), IDS % 20 == 0
+    shares = []
+    for most_more in (1, 4):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stdsearch.vectors, "MOST_MORE", most_more)
+            _, ids = index.nearest(QUERIES, 100, allowed=allowed)
+        shares.append(np.mean([np.isin(best, own).mean() for best, own in zip(by_hand(20, allowed), ids, strict=True)]))
+        assert allowed[ids[ids >= 0]].all()
+    assert shares[0] < 0.9 < 0.95 < shares[1]
+    assert index._inverted.nprobe == n_probe
+
+
+def test_of_an_odd_number_of_dimensions_there_are_indexes_too(tmp_path: Path) -> None:
+    vectors = np.ascontiguousarray(VECTORS[:, :15])
+    index = FaissIndex.empty(15, VectorSettings("ivf-pq", n_lists=8), vectors)
+    index.add(IDS, vectors)
+    index.save(tmp_path / "index")
+    found = FaissIndex.load(tmp_path / "index", 15).nearest(vectors[:20], 100)[1]
+    assert (found == IDS[:20, None]).any(axis=1).mean() > 0.9
+
+
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """A GPU that is none: the copies that it was given, which have their centres in the opposite order."""
@@ -256,11 +281,10 @@ def test_lists_are_read_from_the_disk_when_they_are_visited(settings: VectorSett
 def test_an_index_outlives_its_file(settings: VectorSettings, tmp_path: Path) -> None:
     """As when a writer removes it: a reader has it mapped."""
     index = filled(settings)
-    index.save(tmp_path / "index")
     for writable in (False, True):
+        index.save(tmp_path / "index")
         loaded = FaissIndex.load(tmp_path / "index", DIM, writable=writable)
-        if writable:
-            (tmp_path / "index").unlink()
+        (tmp_path / "index").unlink()
         np.testing.assert_array_equal(loaded.nearest(QUERIES, 10)[0], index.nearest(QUERIES, 10)[0])
 
 

@@ -129,11 +129,6 @@ class Catalog:
         """The ids (n,) int64 of all recordings, ascending."""
         return np.sort(self._table["recording_id"].to_numpy()).astype(np.int64)
 
-    @property
-    def shards(self) -> list[str]:
-        """The stems of all shards that hold a recording."""
-        return list(pc.unique(self._table["shard"]).to_pylist())
-
     def durations(self, ids: np.ndarray) -> np.ndarray:
         """How many seconds recordings (n,) of the catalog last, (n,) float64."""
         return np.asarray(self._table["duration"].to_numpy()[self._rows(ids)])
@@ -175,10 +170,12 @@ class Catalog:
             try:
                 if len(connection.extract_statements(query)) != 1:
                     raise self._no_condition(condition, "more than one statement")
-                found = connection.execute(query).fetchall()
+                found = [value for (value,) in connection.execute(query).fetchall()]
             except duckdb.Error as error:
                 raise self._no_condition(condition, reason_of(error)) from error
-        return np.array(found, np.int64).reshape(-1)
+        if not set(found) <= set(self.ids.tolist()):  # brackets that end the question and begin another
+            raise self._no_condition(condition, "is more than a condition")
+        return np.array(found, np.int64)
 
     # quoted, for DuckDB complains of a leak at exit where an annotation holds on to its type
     def database(self) -> "duckdb.DuckDBPyConnection":

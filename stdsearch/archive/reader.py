@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
@@ -21,6 +22,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
 
+FEW = 5_000  # segments, of a minute or two: to look at all takes half a millisecond
 LONGEST_RECORDING = 1e9  # seconds, 30 years
 
 if TYPE_CHECKING:
@@ -36,15 +38,19 @@ def open_archive(path: Path | str, *, fingerprint: str | None = None) -> "Archiv
     of another fingerprint made it.
     """
     path = Path(path)
-    manifest, hold = hold_manifest(path)
-    if fingerprint is not None and fingerprint != manifest.encoder.fingerprint:
-        raise StdSearchError(
-            f"{path}: was made by encoder {manifest.encoder.fingerprint}, not {fingerprint}; "
-            "search it with the encoder that it carries, or index again"
-        )
-    for part in manifest.all_parts():
-        part.check_size(path)
-    return ArchiveReader(path, manifest, hold)
+    archive = ArchiveReader(path, *hold_manifest(path))
+    with ExitStack() as unless_opened:
+        unless_opened.callback(archive.release)
+        made_by = archive.encoder_fingerprint
+        if fingerprint is not None and fingerprint != made_by:
+            raise StdSearchError(
+                f"{path}: was made by encoder {made_by}, not {fingerprint}; "
+                "search it with the encoder that it carries, or index again"
+            )
+        for part in archive.manifest.all_parts():
+            part.check_size(path)
+        unless_opened.pop_all()
+    return archive
 
 
 class ArchiveReader:
@@ -159,10 +165,17 @@ class ArchiveReader:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k segments nearest to each query (q, dim): cosines (q, k) float32, descending, and ids (q, k) int64.
 
-        With allowed, a mask as of `segments_of`, only those segments compete, which gives what filtering all segments'
-        ranking afterwards would. Which k these are a compressed index says; their cosines are those of the embeddings
-        themselves. Where there are fewer than k, ids are -1 and scores -inf.
+        With allowed, a mask as of `segments_of`, only those segments compete, as if all others were filtered out of a
+        ranking of all. Which k these are an index says, in the lists that it visits, and where it is compressed; of a
+        few that are allowed, all are looked at. Cosines are those of the embeddings themselves. Where fewer than k are
+        found, ids are -1 and scores -inf.
         """
+        if allowed is not None and not self._vectors.is_exact and np.count_nonzero(allowed) <= FEW:
+            few = np.flatnonzero(allowed)
+            ids = np.full((len(queries), max(k, len(few))), -1)
+            ids[:, : len(few)] = few
+            scores, ids = self._ranked(queries, ids)
+            return scores[:, :k], ids[:, :k]
         scores, ids = self._vectors.nearest(queries, k, allowed=allowed)
         if ids.size and ids.max() >= len(self.spans):
             raise damaged(

@@ -58,7 +58,7 @@ def select(archive: ArchiveReader, statement: str) -> Answer:
     except StdSearchError:
         connection.close()
         raise
-    return Answer(columns, _rows(connection, statement))
+    return Answer(columns, _rows(archive, connection, statement))
 
 
 def _database(archive: ArchiveReader) -> "duckdb.DuckDBPyConnection":
@@ -76,7 +76,8 @@ def _database(archive: ArchiveReader) -> "duckdb.DuckDBPyConnection":
     return connection
 
 
-def _rows(connection: "duckdb.DuckDBPyConnection", statement: str) -> Iterator[tuple[Any, ...]]:
+def _rows(archive: ArchiveReader, connection: "duckdb.DuckDBPyConnection", statement: str) -> Iterator[tuple[Any, ...]]:
+    """The rows as they come; until the last, the archive is held, whose files a writer could remove else."""
     with connection:
         try:
             while rows := connection.fetchmany(ROWS_AT_ONCE):

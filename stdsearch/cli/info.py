@@ -1,4 +1,4 @@
-"""`stdsearch info`: what an archive holds, what it costs, and whether it is whole."""
+"""`stdsearch info`: what an archive holds, what it costs, and whether its parts are there."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,25 @@ from typing import Any
 
 import click
 
-GROWING = ("segments", "frames", "runs", "spans", "vectors")  # the parts whose size goes with the hours
+GROWING = (
+    "segments",
+    "frames",
+    "runs",
+    "spans",
+    "groups",
+    "blocks",
+    "vectors",
+)  # the parts whose size goes with the hours
 
 
 @click.command()
 @click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(archive: Path, as_json: bool) -> None:
-    """Tell what ARCHIVE holds, its size, its encoder and settings, and whether every part is there."""
+    """Tell what ARCHIVE holds, its size, its encoder and settings, and whether every part is there.
+
+    Exit code 1 says that one is not, or not of the size it had.
+    """
     from stdsearch.archive.manifest import hold_manifest
 
     manifest, hold = hold_manifest(archive)

@@ -1,7 +1,9 @@
 """`stdsearch verify`: whether an archive is whole, and what of it is broken."""
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,8 @@ def verify(archive: Path, repair: bool, as_json: bool) -> None:
     from stdsearch.cli.progress import shown_stages
 
     if repair:
-        _repair(archive)
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            _repair(archive)
     opened = open_unchecked(archive)
     with shown_stages() as on_stage:
         faults = check_archive(opened, on_stage=on_stage)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
+import torch
 
 from indexer import commit, shards
 from indexer.build import Report, build_archive
@@ -18,9 +19,10 @@ from indexer.shards import Progress
 from indexer.sources import find_sources
 from stdsearch import vector_settings
 from stdsearch.archive import open_archive
-from stdsearch.encoder import Frames, SpanEncoder, load_encoder
+from stdsearch.encoder import Frames, SpanEncoder, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
+from stdsearch.threads import given_threads, n_threads
 
 Record = Callable[..., Path]
 Build = Callable[..., Report]
@@ -325,6 +327,33 @@ def test_a_second_writer_is_refused(tmp_path: Path, index: Build, record: Record
 
     assert index(on_progress=build_again).counts.recordings == 1
     assert refused
+
+
+def test_an_encoder_that_is_replaced_meanwhile_is_told_and_nothing_is_lost(
+    tmp_path: Path, index: Build, record: Record, encoder_file: Path
+) -> None:
+    record("a.wav", 1)
+    model, seen = tmp_path / "model.safetensors", []
+    shutil.copy(encoder_file, model)
+
+    def export(progress: Progress) -> None:
+        torch.manual_seed(9)
+        save_encoder(SpanEncoder(load_encoder(encoder_file).settings), model, {})  # type: ignore[arg-type]
+
+    with pytest.raises(
+        StdSearchError, match=r"model.safetensors: is another encoder than the recordings were indexed by"
+    ):
+        index(encoder_file=model, on_progress=export)
+    shutil.copy(encoder_file, model)
+    assert index(encoder_file=model, on_progress=seen.append).counts.recordings == 1
+    assert seen[0].recordings == 1  # which was not indexed again
+
+
+def test_the_callers_threads_stay_as_they_were(index: Build, record: Record) -> None:
+    record("a.wav", 1)
+    with given_threads(2):
+        index(threads=1)
+        assert n_threads() == 2
 
 
 def test_metadata_follow_their_recordings(tmp_path: Path, index: Build, record: Record) -> None:

@@ -146,6 +146,9 @@ def test_what_follows_from_the_segments_is_made_again(
     assert second.startswith(f"{archive}: whole; ")
     assert (hits(archive), segments(open_archive(archive))) == expected
     assert verify("--repair").stdout.startswith(f"{archive}: nothing to repair")
+    as_json = verify("--repair", "--json")
+    assert json.loads(as_json.stdout)["faults"] == []
+    assert as_json.stderr.startswith(f"{archive}: nothing to repair")
 
 
 def test_nothing_is_made_from_damaged_segments(archive: Path, verify: Callable[..., Result]) -> None:
