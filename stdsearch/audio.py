@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,11 +32,12 @@ SUFFIXES = (  # what libsndfile reads, then what ffmpeg adds; a file that is nam
     ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp4",
     ".mpeg", ".mpg", ".webm", ".wma", ".wmv", ".wv",
 )  # fmt: skip
-_CHUNK_SECONDS = 1  # decoded and resampled at a time; a damaged FLAC is lost from the chunk on that it breaks off in
+_CHUNK_SECONDS = 1  # decoded and resampled at a time
 _WARM_UP_SECONDS = 1  # decoded before a span and dropped: after a seek MP3 and Vorbis need 0.05 s, soxr less
 _SLACK_SECONDS = 0.01  # times are written to 0.01 s, so a span may end this much after the recording
 _RAW_BLOCK_BYTES = 6400  # 0.2 s; less where a pipe holds less
 _FILE_MARKS = (b"RIFF", b"fLaC", b"OggS", b"ID3")  # what files begin with that are sent instead of raw samples
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile gives at least as many for a FLAC that was written to a pipe
 _UNKNOWN_BYTES = 0x7FFF0000  # programs that write WAV to a pipe claim at least as many
 
 _log = logging.getLogger(__name__)
@@ -190,23 +191,46 @@ def _decode(path: Path | str, from_second: int = 0) -> AbstractContextManager[_D
 @contextmanager
 def _decode_with_soundfile(sound: soundfile.SoundFile, from_second: int) -> Iterator[_Decoded]:
     with sound:
-        rate = sound.samplerate
+        rate, is_known = sound.samplerate, sound.frames < _UNKNOWN_FRAMES
 
         def chunks() -> Iterator[np.ndarray]:
             n_frames = from_second * rate
             complaint = ""
             try:
                 sound.seek(n_frames)
-                while len(chunk := sound.read(_CHUNK_SECONDS * rate, dtype="float32", always_2d=True)):
+                for chunk in _chunks(sound):
                     n_frames += len(chunk)
                     yield chunk
-            except soundfile.LibsndfileError as error:  # FLAC cut short or damaged
+            except soundfile.LibsndfileError as error:  # FLAC cut short or damaged, or of unknown length at its end
                 complaint = error.error_string
-            if complaint or n_frames + rate < _claimed_frames(sound):
+            if is_known and (complaint or n_frames + rate < _claimed_frames(sound)):
                 reason = f" ({complaint.strip(' .')})" if complaint else ""
                 _log.warning("%s: breaks off after %.1f s%s", sound.name, n_frames / rate, reason)
 
-        yield AudioInfo(sound.frames / rate, sound.channels, rate), chunks()
+        yield AudioInfo((sound.frames if is_known else _counted_frames(sound)) / rate, sound.channels, rate), chunks()
+
+
+def _chunks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    """What is left to read; where libsndfile gives up, what it had decoded comes before its error."""
+    while True:
+        chunk = np.full((_CHUNK_SECONDS * sound.samplerate, sound.channels), np.nan, np.float32)
+        try:
+            n_frames = len(sound.read(out=chunk))
+        except soundfile.LibsndfileError:
+            yield chunk[: np.append(np.isnan(chunk).any(axis=1), True).argmax()]
+            raise
+        if not n_frames:
+            return
+        yield chunk[:n_frames]
+
+
+def _counted_frames(sound: soundfile.SoundFile) -> int:
+    """How many frames there are, by decoding all."""
+    n_frames = 0
+    with soundfile.SoundFile(sound.name) as other, suppress(soundfile.LibsndfileError):
+        for chunk in _chunks(other):
+            n_frames += len(chunk)
+    return n_frames
 
 
 def _claimed_frames(sound: soundfile.SoundFile) -> int:

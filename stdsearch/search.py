@@ -299,7 +299,9 @@ def decided(
         columns = places.recording_id, places.channel, places.tbeg, places.tend - places.tbeg, score, decision
         rows = zip(*(column[order].tolist() for column in (places.term, *columns)), strict=True)
         for term, recording, channel, tbeg, dur, value, yes in rows:
-            if (rounded := round(value, 6)) >= threshold:
+            # small normalised scores must not become equal
+            rounded = round(value, 6) if normalisation is None else float(f"{value:.6g}")
+            if rounded >= threshold:
                 hits[term].append(Hit(paths[recording], channel, round(tbeg, 3), round(dur, 3), rounded, yes))
     return [tuple(own) for own in hits]
 

@@ -148,6 +148,23 @@ def test_a_span_or_channel_outside_the_recording_is_refused(
         read(tmp_path / "a.wav", channel=channel, tbeg=tbeg, dur=dur)
 
 
+@pytest.mark.parametrize("seconds", [0.4, 2.5, 3.0, 10.3])
+def test_a_flac_of_unknown_length_is_read_to_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, seconds: float
+) -> None:
+    """As programs write it to a pipe: 36 bits of zeros where the number of samples stands."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, chirps(16000, seconds), 16000)
+    expected, content = whole(path), bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(whole(path), expected)
+    assert probe(path).duration == pytest.approx(seconds)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
 def test_a_recording_cut_short_is_read_as_far_as_it_goes_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str

@@ -101,6 +101,7 @@ def test_dictionary_keeps_all_pronunciations_and_uses_no_other_phones(pronouncer
         ("ZORBA THE GREEK", "zorba the greek"),
         ("xkcd5", "x. k. c. d. five"),
         ("café — naïve…", "cafe naive"),
+        ("hello™ world", "hello world"),
         ("Ærø", "aero"),
         ("'hello'", "hello"),
         ("’tis", "'tis"),
@@ -180,6 +181,7 @@ read R EH D
 漢字 K AA N JH IY
 4x4 F AO R B AY F AO R
 zorba Z AO R B AA
+st EH S T IY
 """
 
 
@@ -195,6 +197,16 @@ def test_users_lexicon_comes_before_the_dictionary(tmp_path: Path) -> None:
     assert first(pronouncer, "the 漢字!") == "DH AH K AA N JH IY"
     assert first(pronouncer, "a 4x4") == "AH F AO R B AY F AO R"
     assert pronouncer.in_dictionary("zorba")
+    assert [" ".join(said) for said in pronouncer.pronounce("St")][:2] == ["EH S T IY", "S EY N T"]
+
+
+@pytest.mark.parametrize("text", ["WNC", "NGH", "nk", "WNC's", "radio WNC", "qnp"])
+def test_every_word_has_a_sound(pronouncer: Pronouncer, text: str) -> None:
+    """Of some letters the end is the likeliest to come first."""
+    alone = pronouncer.pronounce("radio") if " " in text else [()]
+    said = pronouncer.pronounce(text)
+    assert said
+    assert not set(said) & set(alone)
 
 
 @pytest.mark.parametrize(

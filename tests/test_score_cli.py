@@ -91,6 +91,17 @@ def table(folder: Path, *options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(printed(folder, *options).splitlines(), delimiter="\t"))
 
 
+def test_what_is_undefined_in_a_draw_has_no_interval(folder):
+    """Of a system that has no hit on a term that occurs, as MTWV, which then has no threshold."""
+    hits = KWSLIST.replace("KW-1", "KW-3").replace(
+        '<kw file="news" channel="1" tbeg="20.100"', '<kw file="lost" channel="1" tbeg="1"'
+    )
+    (folder / "ours.xml").write_text(hits.format(system="ours", decision="NO"), encoding="utf-8")
+    assert page(folder, "--bootstrap", "5")["intervals"]["mtwv"] == {"low": None, "high": None}
+    row = table(folder, "--bootstrap", "5")[0]
+    assert (row["mtwv_low"], row["mtwv_high"]) == ("", "")
+
+
 def test_json_has_the_schema(folder):
     result = page(folder)
     assert list(result) == ["summary", "terms", "conditions"]

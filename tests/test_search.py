@@ -5,10 +5,12 @@ import pytest
 
 from stdsearch import search
 from stdsearch.audio import read, write_wav
+from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
 from stdsearch.encoder import Frames, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
-from stdsearch.search import SEGMENTS_A_PLACE, Archive, Request, depth_for
+from stdsearch.rescore import Candidates
+from stdsearch.search import SEGMENTS_A_PLACE, Archive, Request, decided, depth_for
 from stdsearch.types import Hit, Spoken
 
 TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
@@ -300,3 +302,14 @@ def test_a_list_is_shared_out_evenly(n_terms: int, at_most: int, threads: int, s
     batches = list(search._batches(requests, at_most, threads))
     assert [len(batch) for batch in batches] == sizes
     assert [request for batch in batches for request in batch] == requests
+
+
+def test_small_scores_that_are_normalised_stay_apart() -> None:
+    odds = np.array([2.0, 0.4, -0.4, -2.2, -4, -5, -5.5, -6, -6.5, -7])
+    n = len(odds)
+    places = Candidates(np.arange(n), np.ones(n, int), np.zeros(n), np.ones(n), odds)
+    calibration = Calibration(Logistic(("first",), (0.0,), (1.0,), (1.0,), 0.0), AS_THEY_ARE)
+    paths = {i: f"{i}.wav" for i in range(n)}
+    (hits,) = decided(places, {"first": odds}, calibration, paths, 600.0, normalisation="kst")
+    assert [hit.recording for hit in hits] == list(paths.values())
+    assert len({hit.score for hit in hits}) == n

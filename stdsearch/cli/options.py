@@ -14,3 +14,7 @@ class Real(click.FloatRange):
         if not abs(number) < float("inf"):
             self.fail(f"{value!r} is not a valid float.", param, ctx)
         return number
+
+    def _describe_range(self) -> str:
+        """What help shows of the range, nothing where all numbers are in it."""
+        return "" if self.min is None and self.max is None else super()._describe_range()

@@ -240,4 +240,4 @@ def _difference(first: float | None, second: float | None) -> float | None:
 
 
 def _range(name: str, interval: Interval) -> str:
-    return f" [{shown(name, interval.low)}, {shown(name, interval.high)}]"
+    return "" if interval.low is None else f" [{shown(name, interval.low)}, {shown(name, interval.high)}]"

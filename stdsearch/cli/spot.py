@@ -59,8 +59,9 @@ def spot(
     A KEYWORD is a word, a phrase in quotes, or phones as in "/S T AA R/". AUDIO are files, at the end of the line, or -
     for raw audio on the standard input: 16 kHz, one channel, signed 16 bits, little-endian.
 
-    A detection in the stream is reported within a second of its end; of overlapping ones of a keyword the best is. JSON
-    is an object a line, at once: source, channel, keyword, tbeg, dur, score, which is the probability.
+    A detection in the stream is reported within a second of its end, of a phrase of more than 20 sounds within two; of
+    overlapping ones of a keyword the best is. JSON is an object a line, at once: source, channel, keyword, tbeg, dur,
+    score, which is the probability.
 
     A file that cannot be read is reported and the others are looked at; exit code 3 says that there were such.
     """

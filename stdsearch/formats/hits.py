@@ -142,8 +142,11 @@ def write_hits(
     recordings = sorted({hit.recording for result in results for hit in result.hits})
     ids = {name: name if have_file_ids else file_id(name) for name in recordings}
     to_directory = entry.one_recording and isinstance(target, str | Path) and _is_directory(target)
-    if entry.file_ids or to_directory:
+    if entry.file_ids:
         _refuse_shared(ids)
+    stems = {name: os.path.basename(name) for name in ids.values()}
+    if to_directory:
+        _refuse_shared({name: stems[shared] for name, shared in ids.items()})
     if entry.file_ids:
         results = [
             replace(result, hits=tuple(replace(hit, recording=ids[hit.recording]) for hit in result.hits))
@@ -155,11 +158,14 @@ def write_hits(
             " name a directory (with / at its end) or choose a recording"
         )
     if not isinstance(target, str | Path):
-        entry.write(results, target, header)
+        try:
+            entry.write(results, target, header)
+        except UnicodeEncodeError as error:
+            raise StdSearchError("hits cannot be written, a name or term is not valid Unicode text") from error
     elif to_directory:
         _make_directory(target)
         for name in recordings:
-            with open_output(Path(target) / (os.path.basename(ids[name]) + entry.suffixes[0])) as stream:
+            with open_output(Path(target) / (stems[ids[name]] + entry.suffixes[0])) as stream:
                 entry.write(select(results, recording=name), stream, header)
     else:
         with open_output(target) as stream:

@@ -184,7 +184,7 @@ def read_json(path: str | Path) -> list[TermHits]:
     with open_lines(path) as lines:
         try:
             documents = json.loads("".join(lines))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # of a number of thousands of digits too
             raise StdSearchError(f"{path}: not sound JSON ({error})") from error
     if not isinstance(documents, list):
         raise StdSearchError(f"{path}: holds no JSON list of terms; write one with `stdsearch query --format json`")
@@ -206,7 +206,7 @@ def read_jsonl(path: str | Path) -> list[TermHits]:
                 continue
             try:
                 results.append(_term_hits(json.loads(line)))
-            except (json.JSONDecodeError, RecursionError, BadValueError) as error:
+            except (ValueError, RecursionError, BadValueError) as error:
                 raise StdSearchError(f"{path}:{number}: {error}") from error
     return results
 

@@ -29,10 +29,10 @@ class BootstrapSettings:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The range that holds the middle of the spread."""
+    """The range that holds the middle of the spread; None where the measure is undefined in some draw."""
 
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def intervals(
@@ -91,4 +91,5 @@ def _figures(trials: Trials, beta: float) -> Callable[[np.ndarray], np.ndarray]:
 def _intervals(figures: list[np.ndarray], settings: BootstrapSettings) -> dict[str, Interval]:
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(figures, [tail, 1 - tail], axis=0)
-    return {name: Interval(float(a), float(b)) for name, a, b in zip(MEASURES, low, high, strict=True)}
+    ends = [[None if np.isnan(value) else float(value) for value in row] for row in np.transpose([low, high])]
+    return {name: Interval(*own) for name, own in zip(MEASURES, ends, strict=True)}

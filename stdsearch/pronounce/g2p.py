@@ -22,6 +22,7 @@ _VOWELS = frozenset({"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH",
 # What the network writes: four marks, then the phones, a vowel once with each of three stresses, UW also without.
 _OUTPUTS = ("", "", "", "", *(p for p in PHONES for _ in range(1 + 2 * (p in _VOWELS) + (p == "UW"))))
 _MAX_PHONES = 20  # as in g2p_en
+_SOUNDLESS = [number for number, phone in enumerate(_OUTPUTS) if not phone]
 _MARGIN = 1.0  # natural log: what is e times less likely than the best is left out
 
 
@@ -41,7 +42,7 @@ class LetterToSound:
         }
 
     def predict(self, word: str, *, width: int = 4) -> list[tuple[str, ...]]:
-        """The likeliest pronunciations of a lower-case word, best first, without stress, each of at most 20 phones.
+        """The likeliest pronunciations of a lower-case word, best first, without stress, each of 1 to 20 phones.
 
         A beam search of `width`; 1 is the greedy search of g2p_en. Pronunciations that differ only in stress count as
         one, with the likelihood of the likelier.
@@ -55,6 +56,8 @@ class LetterToSound:
         while live and (not done or live[0][0] > done[0][0] - _MARGIN):
             state = self._step("dec", [symbols[-1] for _, symbols in live], state)
             logits = state @ weights["fc_w"].T + weights["fc_b"]
+            if len(live[0][1]) == 1:
+                logits[:, _SOUNDLESS] = -np.inf  # a word has a sound to begin with
             logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
             scores = logits + np.array([[score] for score, _ in live])
             best = [divmod(int(index), scores.shape[1]) for index in np.argsort(-scores, axis=None)[:width]]

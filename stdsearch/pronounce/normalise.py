@@ -64,11 +64,12 @@ _CONSONANTS = re.compile(r"([b-df-hj-np-tv-xz]{2,5})('s)?")
 _PLAIN_WORD = re.compile(r"[a-z']|[a-z']{2,}\.?")
 
 
-def normalise(text: str, in_dictionary: InDictionary) -> list[Slot]:
+def normalise(text: str, in_dictionary: InDictionary, in_lexicon: InDictionary = lambda word: False) -> list[Slot]:
     """The slots of a text; empty if it holds nothing that is said.
 
     A word with other signs than letters that in_dictionary knows as it stands (`x-ray`, `4x4`, one in another script)
-    is left as it is. Raises StdSearchError naming a character that cannot be said.
+    is left as it is; one that in_lexicon, the user's, knows is first of all itself, and no abbreviation. Raises
+    StdSearchError naming a character that cannot be said.
 
     >>> normalise("Dr. Café's 21st", {"cafe's"}.__contains__)
     [[('doctor',), ('drive',)], [("cafe's",)], [('twenty', 'first')]]
@@ -83,9 +84,9 @@ def normalise(text: str, in_dictionary: InDictionary) -> list[Slot]:
         if whole is None:
             between.append(chunk)
         else:
-            slots += [*_slots(" ".join(between), in_dictionary, is_shouted), [(whole,)]]
+            slots += [*_slots(" ".join(between), in_dictionary, in_lexicon, is_shouted), [(whole,)]]
             between = []
-    return slots + _slots(" ".join(between), in_dictionary, is_shouted)
+    return slots + _slots(" ".join(between), in_dictionary, in_lexicon, is_shouted)
 
 
 def _known_whole(chunk: str, in_dictionary: InDictionary) -> str | None:
@@ -97,13 +98,15 @@ def _known_whole(chunk: str, in_dictionary: InDictionary) -> str | None:
     return None
 
 
-def _slots(text: str, in_dictionary: InDictionary, is_shouted: bool) -> list[Slot]:
+def _slots(text: str, in_dictionary: InDictionary, in_lexicon: InDictionary, is_shouted: bool) -> list[Slot]:
     tokens = list(_TOKEN.finditer(_latin(text)))
     slots = []
     for index, token in enumerate(tokens):
         if token["word"]:
             ends_text = 0 < index == len(tokens) - 1
-            slots.append(_word(token["word"], bool(token["point"]), ends_text, in_dictionary, is_shouted))
+            slot = _word(token["word"], bool(token["point"]), ends_text, in_dictionary, is_shouted)
+            own = _without_quotes(token["word"].lower(), in_dictionary)
+            slots.append([(own,), *(other for other in slot if other != (own,))] if in_lexicon(own) else slot)
         elif token["initials"]:
             slots.append([spelt(token["initials"].replace(".", ""), with_s=bool(token["possessive"]))])
         elif token["symbol"]:
@@ -124,7 +127,8 @@ def _latin(text: str) -> str:
                 f"{text}: {character!r} cannot be pronounced; write it in Latin letters, add the word to a lexicon, "
                 "or give its phones, as in /S T AA R/"
             )
-        pieces.append(plain)
+        is_letters = character in _SILENT and len(plain) > 1  # TM
+        pieces.append(" " if is_letters else plain)
     return "".join(pieces)
 
 

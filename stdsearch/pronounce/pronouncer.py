@@ -42,7 +42,7 @@ class Pronouncer:
             raise StdSearchError("the term is empty; give a word, a phrase, or phones, as in /S T AA R/")
         if given := _PHONES.fullmatch(text.strip()):
             return [_given_phones(text, given[1])]
-        slots = normalise(text, self.in_dictionary)
+        slots = normalise(text, self.in_dictionary, lambda word: spelling(word) in self._lexicon)
         if not slots:
             raise StdSearchError(f"{text}: holds no word; give a word, a phrase, or phones, as in /S T AA R/")
         return _combine((self._slot(slot, limit) for slot in slots), limit)

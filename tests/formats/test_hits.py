@@ -53,6 +53,18 @@ def test_labels_of_several_recordings_need_a_directory(tmp_path, name):
     assert "0.900" not in (tmp_path / "labels" / f"b{suffix}").read_text()
 
 
+def test_two_file_ids_must_not_become_one_file(tmp_path):
+    results = [TermHits("1", "x", (Hit("one/a", 1, 0.0, 1.0, 0.5, True), Hit("two/a", 1, 0.0, 1.0, 0.5, True)))]
+    with pytest.raises(StdSearchError, match="'one/a' and 'two/a': both have the file id 'a'"):
+        write_hits(results, f"{tmp_path}/labels/", "textgrid", have_file_ids=True)
+
+
+def test_text_that_is_none_is_told_in_a_stream_too():
+    results = [TermHits("\ud800", "x", (Hit("a", 1, 0.0, 1.0, 0.5, True),))]
+    with pytest.raises(StdSearchError, match="not valid Unicode text"):
+        write_hits(results, io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), "csv")
+
+
 def test_a_recording_cannot_name_a_file_outside_the_directory(tmp_path):
     (tmp_path / "labels").mkdir()
     results = [TermHits("1", "x", (Hit("../../a", 1, 0.0, 1.0, 0.5, True),))]
