@@ -266,12 +266,21 @@ def _decode_with_ffmpeg(ffmpeg: str, path: Path | str, from_second: int) -> Iter
 
         try:
             header = pipe.read(24)
-            duration = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", messages())
-            if len(header) < 24 or duration is None:
+            if len(header) < 24:
                 raise StdSearchError(f"{path}: no audio that libsndfile or ffmpeg knows; convert it to WAV or FLAC")
             _, offset, _, _, rate, channels = struct.unpack(">4s5I", header)
             pipe.read(offset - 24)
-            hours, minutes, seconds = map(float, duration.groups())
+            if duration := re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", messages()):
+                hours, minutes, seconds = map(float, duration.groups())
+            else:  # N/A, as of what was recorded by a browser or written to a pipe
+                hours, minutes, seconds = 0, 0, (_counted_bytes(command) - offset) / (4 * channels * rate)
             yield AudioInfo(3600 * hours + 60 * minutes + seconds, channels, rate), chunks()
         finally:
             process.kill()
+
+
+def _counted_bytes(command: list[str]) -> int:
+    """How many bytes a program writes to its standard output."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        pipe = cast(IO[bytes], process.stdout)
+        return sum(map(len, iter(lambda: pipe.read(1 << 20), b"")))

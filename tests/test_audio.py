@@ -197,9 +197,10 @@ FAKE_FFMPEG = f"""#!{sys.executable}
 import struct, sys
 path = sys.argv[sys.argv.index("-i") + 1].removeprefix("file:")
 content = open(path, "rb").read()
-if not content.startswith(b"strange"):
+if not content.startswith((b"strange", b"streams")):
     sys.exit(path + ": Invalid data found when processing input")
-sys.stderr.write("  Duration: 00:00:12.00, start: 0.000000, bitrate: 64 kb/s\\n")
+duration = "00:00:12.00" if content.startswith(b"strange") else "N/A"
+sys.stderr.write("  Duration: " + duration + ", start: 0.000000, bitrate: 64 kb/s\\n")
 sys.stdout.buffer.write(struct.pack(">4s5I", b".snd", 32, 0xFFFFFFFF, 6, 22050, 2) + bytes(8) + content[7:])
 """
 
@@ -221,6 +222,14 @@ def test_ffmpeg_decodes_what_soundfile_cannot(strange_file: Path) -> None:
     expected = soxr.resample(chirps(22050, 12.0, 2).astype(np.float32), 22050, SAMPLE_RATE).T
     np.testing.assert_allclose(everything, expected, atol=1e-6)
     np.testing.assert_allclose(read(strange_file, channel=2, tbeg=5.5, dur=2.0), everything[1, 88000:120000], atol=1e-5)
+
+
+def test_what_ffmpeg_tells_no_duration_of_is_measured(strange_file: Path) -> None:
+    """As of what a browser recorded."""
+    expected = whole(strange_file)
+    strange_file.write_bytes(b"streams" + strange_file.read_bytes()[7:])
+    assert probe(strange_file) == AudioInfo(12.0, 2, 22050)
+    np.testing.assert_array_equal(whole(strange_file), expected)
 
 
 def test_what_ffmpeg_cannot_decode_either_is_refused(strange_file: Path) -> None:
