@@ -150,6 +150,8 @@ def update_archive(
 
 def check_out(out: Path) -> None:
     """Raise StdSearchError if what is at `out` forbids to make an archive there."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(out)):  # bytes that are no text
+        raise StdSearchError(f"{str(out)!a}: is no UTF-8; choose another --out")
     if out.exists() and not out.is_dir():
         raise StdSearchError(f"{out}: is a file; choose another --out")
     if (out / FILE_NAME).exists():

@@ -30,6 +30,8 @@ from stdsearch.archive.segments import ROW_GROUP, SegmentReader, SegmentWriter
 from stdsearch.errors import StdSearchError
 from stdsearch.stages import OnStage, in_turn, unseen
 
+_ALIKE = "`stdsearch index --update` each with one table as --metadata, which indexes no recording again"
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -198,18 +200,20 @@ def _merged_columns(archives: Sequence[ArchiveReader]) -> pa.Table:
     spellings = sorted({name for archive in archives for name in archive.metadata.column_names})
     lowered = [name.lower() for name in spellings]
     if alike := [name for name in spellings if lowered.count(name.lower()) > 1]:
-        raise StdSearchError(f"the columns {', '.join(alike)} differ in capitals alone; index one again")
+        raise StdSearchError(f"the columns {', '.join(alike)} differ in capitals alone; {_ALIKE}")
     tables = []
     for archive in archives:
         table = pa.table({"recording_id": pa.array(list(archive.recordings), pa.int32())})
         for name in archive.metadata.column_names:
-            table = table.append_column(name, archive.metadata[name])
+            column = archive.metadata[name]
+            others = (other.metadata[name] for other in archives if name in other.metadata.column_names)
+            if column.null_count == len(column) and any(other.null_count < len(other) for other in others):
+                column = pa.nulls(len(column))  # whose type was guessed from nothing
+            table = table.append_column(name, column)
         tables.append(table)
     try:
         merged = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise StdSearchError(
-            f"the columns of the archives have types that differ ({reason}); index one again"
-        ) from error
+        raise StdSearchError(f"the columns of the archives have types that differ ({reason}); {_ALIKE}") from error
     return merged.drop_columns(["recording_id"])

@@ -178,6 +178,8 @@ def _decode(path: Path | str, from_second: int = 0) -> AbstractContextManager[_D
         raise StdSearchError(f"{path}: is empty; leave it out, or copy it again")
     try:
         sound = soundfile.SoundFile(path)
+    except UnicodeEncodeError as error:
+        raise StdSearchError(f"{str(path)!a}: has a name that is not UTF-8; rename it") from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: .raw has no header
         ffmpeg = shutil.which("ffmpeg")
         if ffmpeg is None:

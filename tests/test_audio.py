@@ -261,3 +261,11 @@ def test_a_file_is_no_raw_stream(tmp_path: Path, suffix: str) -> None:
     soundfile.write(tmp_path / f"a{suffix}", chirps(16000, 0.1), 16000)
     with open(tmp_path / f"a{suffix}", "rb") as stream, pytest.raises(StdSearchError, match="is a file with a header"):
         list(raw_blocks(stream))
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "lat\udcfc.wav"
+    write_wav(tmp_path / "a.wav", chirps(16000, 1.0))
+    (tmp_path / "a.wav").rename(path)
+    with pytest.raises(StdSearchError, match=r"lat\\udcfc.wav': has a name that is not UTF-8; rename it"):
+        probe(path)

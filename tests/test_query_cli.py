@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import re
@@ -13,18 +14,19 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+import stdsearch.cli
 from indexer.build import build_archive
 from indexer.sources import find_sources
 from stdsearch.archive import open_archive
 from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
-from stdsearch.cli.clips import _name
+from stdsearch.cli.clips import _name, cut_clips
 from stdsearch.cli.query import query
 from stdsearch.encoder import SpanEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import read_hits
 from stdsearch.slicing import SlicingSettings
-from stdsearch.types import Hit
+from stdsearch.types import Hit, TermHits
 
 KWLIST = """<kwlist ecf_filename="ecf.xml" language="english" encoding="UTF-8" compareNormalize="lowercase" version="1">
 <kw kwid="KW-1"><kwtext>evening</kwtext></kw><kw kwid="KW-2"><kwtext>{second}</kwtext></kw></kwlist>"""
@@ -337,6 +339,34 @@ def test_a_closed_output_is_no_error(archive_folder: Path, tmp_path: Path) -> No
     told = subprocess.run(f"{asked} --limit 1 --clips {clips} >&-", shell=True, capture_output=True, check=False)
     assert (told.returncode, told.stderr) == (0, b"")
     assert len(list((tmp_path / "clips").iterdir())) == 1
+
+
+def test_a_closed_standard_error_is_no_error(archive_folder: Path, run: Run) -> None:
+    """As where a daemon closes it."""
+    asked = shlex.join([sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "evening"])
+    told = subprocess.run(f"{asked} 2>&-", shell=True, capture_output=True, check=True, text=True)
+    assert told.stdout == run("evening").stdout
+
+
+def test_what_duckdb_tells_of_an_interrupt_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr(stdsearch.cli.cli, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        stdsearch.cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "stdsearch: interrupted\n")
+
+
+def test_a_recording_that_cannot_be_reached_gets_no_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", unreachable)
+    found = [TermHits("1", "star", (Hit("a.wav", 1, 0.0, 1.0, 0.5, True),))]
+    assert cut_clips({"a.wav": tmp_path / "a.wav"}, found, tmp_path) == ["a.wav"]
 
 
 def test_a_process_that_ends_at_once_has_written_all(archive_folder: Path, run: Run) -> None:

@@ -137,3 +137,7 @@ def test_damaged_segments_are_told(path: Path, tmp_path: Path) -> None:
     result = ask(tmp_path / "archive", "SELECT count(*) FROM segments")
     assert isinstance(result.exception, StdSearchError)
     assert "\n" not in str(result.exception)
+
+
+def test_decimals_are_numbers_in_json(path: Path) -> None:
+    assert json.loads(ask(path, "SELECT 1.5 AS x", "--json").stdout) == [{"x": 1.5}]

@@ -100,6 +100,9 @@ def main() -> None:
     """Run the command line; a StdSearchError becomes one line on stderr and exit code 1."""
     if sys.stdout is None:  # it was closed, and what is to be seen there must not fail
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:  # so was this; another file that got its number would be written to by libmpg123
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     collected_after = gc.get_threshold()
     gc.set_threshold(20_000)  # else a tenth of the start of a process goes into collecting what libraries define
     _hush_decoders()
@@ -112,6 +115,11 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        click.echo("stdsearch: interrupted", err=True)
+        sys.exit(130)
+    except RuntimeError as error:
+        if "Query interrupted" not in str(error):  # by which DuckDB says it
+            raise
         click.echo("stdsearch: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:  # `stdsearch query ... | head`

@@ -44,7 +44,11 @@ def _clip(source: Path, hit: Hit) -> "np.ndarray":
     """The hit's channel (n,) at 16 kHz, with the context that there is."""
     from stdsearch import audio
 
-    if not source.exists():
+    try:
+        is_there = source.exists()
+    except OSError as error:
+        raise StdSearchError(f"{source}: cannot be reached ({error.strerror}); mend that") from error
+    if not is_there:
         raise StdSearchError(f"{source}: is gone since it was indexed; bring it back")
     begin = max(0.0, hit.tbeg - CONTEXT)
     end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CONTEXT)

@@ -37,7 +37,12 @@ _file = click.Path(path_type=Path)
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
 @click.option("--verify", is_flag=True, help="Let the verifier that ships have a last look at every candidate.")
 @click.option("--verifier", type=_file, metavar="FILE", help="The same by another verifier.")
-@click.option("--where", metavar="SQL", help='Search only in recordings for which this holds, as in "year < 1970".')
+@click.option(
+    "--where",
+    metavar="SQL",
+    help='Search only in recordings for which this holds, as in "year < 1970". Scores move a little, for a place is '
+    "weighed against the others of its term.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
 @click.option(
     "--depth", type=click.IntRange(min=1), metavar="N",

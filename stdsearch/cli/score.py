@@ -48,7 +48,7 @@ COMPARE_RESAMPLES = 1000
     "--bootstrap", type=click.IntRange(0), metavar="N",
     help=f"Draws of terms for 95 % intervals [default: {COMPARE_RESAMPLES} with --compare, else none].",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def score(
     kwslist: str,

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON knows them: what it has no number for is null, what it has no kind for is text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return float(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, dict):

@@ -123,6 +123,18 @@ def test_columns_are_merged(tmp_path: Path, audio: Path, build: Build, record: R
     }
 
 
+def test_a_column_that_is_empty_in_one_archive_is_of_the_others_type(
+    tmp_path: Path, build: Build, record: Record, audio: Path
+) -> None:
+    """What is in no row of a table has a type that was guessed from nothing."""
+    build(metadata=Metadata(pa.table({"year": [1, 2, 3, 4]}), unmatched=()))
+    shutil.move(audio, tmp_path / "first")
+    record("x.wav", 1)
+    build("other", metadata=Metadata(pa.table({"year": pa.array([None], pa.string())}), unmatched=()))
+    merge_archives([tmp_path / "other", tmp_path / "archive"], tmp_path / "merged")
+    assert open_archive(tmp_path / "merged").metadata.to_pydict() == {"year": [1, 2, 3, 4, None]}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "complaint"),
     [
