@@ -101,7 +101,9 @@ def _read(path: Path) -> tuple[pa.Table, str]:
                 key = _key(path, connection.read_csv(file).columns)
                 relation = connection.read_csv(file, dtype={key: "VARCHAR"})
             else:
-                relation = connection.read_json(file)
+                found = connection.read_json(file)
+                types = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+                relation = connection.read_json(file, columns=types | {_key(path, found.columns): "VARCHAR"})
             return relation.to_arrow_table(), _key(path, relation.columns)
         except duckdb.Error as error:
             reason = in_a_line(str(error).partition("\n\n")[0])  # what follows is settings and guesses

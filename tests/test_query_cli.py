@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -360,13 +361,25 @@ def test_what_duckdb_tells_of_an_interrupt_is_one(
     assert (ended.value.code, capsys.readouterr().err) == (130, "stdsearch: interrupted\n")
 
 
-def test_a_recording_that_cannot_be_reached_gets_no_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(path: Path) -> bool:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "exists", unreachable)
-    found = [TermHits("1", "star", (Hit("a.wav", 1, 0.0, 1.0, 0.5, True),))]
-    assert cut_clips({"a.wav": tmp_path / "a.wav"}, found, tmp_path) == ["a.wav"]
+@pytest.mark.parametrize("complaint", ["cannot be reached (Permission denied)", "has changed since it was indexed"])
+def test_a_recording_that_cannot_be_reached_or_is_another_gets_no_clips(
+    archive_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    complaint: str,
+) -> None:
+    recording = next(iter(open_archive(archive_folder / "archive").recordings.values()))
+    if "changed" in complaint:
+        recording = replace(recording, bytes=recording.bytes + 1)
+    else:
+        denied = PermissionError(errno.EACCES, "Permission denied")
+        monkeypatch.setattr(Path, "stat", lambda path: (_ for _ in ()).throw(denied))
+    found = [TermHits("1", "star", (Hit(recording.path, 1, 0.0, 1.0, 0.5, True),))]
+    assert cut_clips({recording.path: recording}, found, tmp_path) == [recording.path]
+    assert complaint in capsys.readouterr().err
+    monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_ends_at_once_has_written_all(archive_folder: Path, run: Run) -> None:

@@ -13,12 +13,14 @@ from stdsearch.types import Hit, TermHits
 if TYPE_CHECKING:
     import numpy as np
 
+    from stdsearch.archive import Recording
+
 CONTEXT = 1.0  # seconds before and after the hit
 LONGEST_NAME = 90  # bytes of a term, and of a recording's path, in a name that may have 255
 
 
-def cut_clips(sources: Mapping[str, Path], results: Iterable[TermHits], folder: Path) -> list[str]:
-    """Write FOLDER/TERM-RANK-RECORDING-TBEG.wav for each hit; sources are the files of the recordings.
+def cut_clips(recordings: Mapping[str, "Recording"], results: Iterable[TermHits], folder: Path) -> list[str]:
+    """Write FOLDER/TERM-RANK-RECORDING-TBEG.wav for each hit; recordings by their paths.
 
     Returns the recordings that cannot be read any longer, each of which is told once.
     Raises StdSearchError if a clip cannot be written.
@@ -31,7 +33,7 @@ def cut_clips(sources: Mapping[str, Path], results: Iterable[TermHits], folder: 
             if hit.recording in unread:
                 continue
             try:
-                clip = _clip(sources[hit.recording], hit)
+                clip = _clip(recordings[hit.recording], hit)
             except StdSearchError as error:
                 unread.append(hit.recording)
                 click.echo(f"stdsearch: {error} (no clips)", err=True)
@@ -40,16 +42,19 @@ def cut_clips(sources: Mapping[str, Path], results: Iterable[TermHits], folder: 
     return unread
 
 
-def _clip(source: Path, hit: Hit) -> "np.ndarray":
+def _clip(recording: "Recording", hit: Hit) -> "np.ndarray":
     """The hit's channel (n,) at 16 kHz, with the context that there is."""
     from stdsearch import audio
 
+    source = Path(recording.source)
     try:
-        is_there = source.exists()
+        n_bytes = source.stat().st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StdSearchError(f"{source}: is gone since it was indexed; bring it back") from error
     except OSError as error:
         raise StdSearchError(f"{source}: cannot be reached ({error.strerror}); mend that") from error
-    if not is_there:
-        raise StdSearchError(f"{source}: is gone since it was indexed; bring it back")
+    if n_bytes != recording.bytes:
+        raise StdSearchError(f"{source}: has changed since it was indexed; run index --update")
     begin = max(0.0, hit.tbeg - CONTEXT)
     end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CONTEXT)
     return audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)

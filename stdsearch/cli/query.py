@@ -139,9 +139,9 @@ def query(
         header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
     if clips:
-        sources = {recording.path: Path(recording.source) for recording in opened.reader.recordings.values()}
+        recordings = {recording.path: recording for recording in opened.reader.recordings.values()}
         with bars() as progress:
-            failed += cut_clips(sources, progress.track(results, description="Cutting clips"), clips)
+            failed += cut_clips(recordings, progress.track(results, description="Cutting clips"), clips)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
 

@@ -1,3 +1,5 @@
+import json
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -34,6 +36,18 @@ def test_a_row_names_its_recording(tmp_path: Path, key: str, name: str) -> None:
 )
 def test_types_are_inferred_from_any_table(tmp_path: Path, name: str, text: str) -> None:
     assert columns(tmp_path / name, text) == {"year": [None, 1960, None, None], "who": [None, "al", None, None]}
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_names_that_look_like_times_or_numbers_are_names(tmp_path: Path, suffix: str) -> None:
+    names = ["1962-03-01T10:00:00", "1962-03-02T10:00:00"]
+    rows = [{"file": name, "when": "1962-03-01"} for name in names]
+    text = json.dumps(rows) if suffix == "json" else "file,when\n" + "".join(f"{name},1962-03-01\n" for name in names)
+    path = tmp_path / f"table.{suffix}"
+    path.write_text(text)
+    found = read_metadata(path, [f"{name}.wav" for name in names])
+    assert found.unmatched == ()
+    assert found.columns["when"].to_pylist() == [date(1962, 3, 1)] * 2
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
