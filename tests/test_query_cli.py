@@ -334,6 +334,11 @@ def test_a_name_that_no_disk_takes_is_told_in_a_line(tmp_path: Path) -> None:
     assert told.stderr == f"stdsearch: {tmp_path / ('a' * 300)}: File name too long; give it a shorter name\n"
 
 
+def test_a_hyphen_is_the_standard_output(run: Run, tmp_path: Path) -> None:
+    assert run("evening", "--format", "csv", "--output", "-").stdout == run("evening", "--format", "csv").stdout != ""
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_closed_output_is_no_error(archive_folder: Path, tmp_path: Path) -> None:
     asked = shlex.join([sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "evening"])
     clips = shlex.quote(str(tmp_path / "clips"))

@@ -60,7 +60,7 @@ _file = click.Path(path_type=Path)
     "term's scores sum to one.",
 )  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="[default: by --output's name, else table]")
-@click.option("--output", type=_file, help="Write the hits here instead of to the standard output.")
+@click.option("--output", type=_file, help="Write the hits here instead of to the standard output, -.")
 @click.option("--clips", type=_file, metavar="DIR", help="Cut each hit out, with context, as a WAV file in DIR.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 def query(
@@ -94,6 +94,7 @@ def query(
     from stdsearch.cli.progress import bars
     from stdsearch.formats.hits import guess_format, write_hits
 
+    output = None if output == Path("-") else output
     format_ = format_ or (guess_format(output) if output else "table")
     if format_ not in FORMATS:
         raise click.UsageError(f"{output}: query writes {', '.join(FORMATS)}; `stdsearch convert` makes the others")
