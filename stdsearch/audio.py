@@ -214,8 +214,9 @@ def _decode_with_soundfile(sound: soundfile.SoundFile, from_second: int) -> Iter
 
 def _chunks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
     """What is left to read; where libsndfile gives up, what it had decoded comes before its error."""
+    n_at_once = max(1, min(_CHUNK_SECONDS * sound.samplerate, sound.frames))  # a header may claim any rate
     while True:
-        chunk = np.full((_CHUNK_SECONDS * sound.samplerate, sound.channels), np.nan, np.float32)
+        chunk = np.full((n_at_once, sound.channels), np.nan, np.float32)
         try:
             n_frames = len(sound.read(out=chunk))
         except soundfile.LibsndfileError:

@@ -3,6 +3,7 @@ import logging
 import os
 import stat
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,17 @@ def test_a_span_or_channel_outside_the_recording_is_refused(
     soundfile.write(tmp_path / "a.wav", chirps(8000, 2.0, 2), 8000)
     with pytest.raises(StdSearchError, match=complaint):
         read(tmp_path / "a.wav", channel=channel, tbeg=tbeg, dur=dur)
+
+
+def test_a_rate_that_no_memory_holds_a_second_of(tmp_path: Path) -> None:
+    """What is read at a time is no more than there is."""
+    soundfile.write(tmp_path / "a.wav", np.zeros((4000, 8)), 2_000_000_000)
+    tracemalloc.start()
+    with pytest.raises(StdSearchError, match="holds no sound"):  # at 16 kHz
+        whole(tmp_path / "a.wav")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**24
 
 
 @pytest.mark.parametrize("seconds", [0.4, 2.5, 3.0, 10.3])

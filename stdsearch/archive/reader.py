@@ -22,7 +22,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
 
-FEW = 5_000  # segments, of a minute or two: to look at all takes half a millisecond
+FEW = 5_000  # segments, of a minute or two: to look at all takes about a millisecond
 LONGEST_RECORDING = 1e9  # seconds, 30 years
 
 if TYPE_CHECKING:

@@ -6,15 +6,8 @@ from typing import Any
 
 import click
 
-GROWING = (
-    "segments",
-    "frames",
-    "runs",
-    "spans",
-    "groups",
-    "blocks",
-    "vectors",
-)  # the parts whose size goes with the hours
+# the parts whose size goes with the hours
+GROWING = ("segments", "frames", "runs", "spans", "groups", "blocks", "vectors")
 
 
 @click.command()

@@ -206,7 +206,7 @@ def read_jsonl(path: str | Path) -> list[TermHits]:
                 continue
             try:
                 results.append(_term_hits(json.loads(line)))
-            except (ValueError, RecursionError, BadValueError) as error:
+            except (ValueError, RecursionError) as error:
                 raise StdSearchError(f"{path}:{number}: {error}") from error
     return results
 
