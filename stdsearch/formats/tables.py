@@ -116,7 +116,7 @@ def read_parquet(path: str | Path) -> list[TermHits]:
             if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
                 raise StdSearchError(f"{path}: lacks the column {', '.join(missing)}")
             rows = file.read(columns=list(COLUMNS)).to_pylist()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0]
             raise StdSearchError(f"{path}: not a sound Parquet file ({reason})") from error
     try:

@@ -131,3 +131,17 @@ def test_parquet_of_something_else(tmp_path):
     pq.write_table(pa.table({"kwid": ["1"], "score": [0.5]}), tmp_path / "hits.parquet")
     with pytest.raises(StdSearchError, match="lacks the column term, recording, channel, tbeg, dur, decision"):
         read_hits(tmp_path / "hits.parquet", "parquet")
+
+
+def test_text_in_parquet_that_is_none_is_refused(tmp_path):
+    """Which pyarrow finds out only when it is made Python's text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_hits([TermHits("1", "cafe", (Hit("a", 1, 0.0, 1.0, 0.5, True),))], tmp_path / "hits.parquet", "parquet")
+    table = pq.read_table(tmp_path / "hits.parquet")
+    term = pa.array([b"caf\xe9"]).cast(pa.string(), safe=False)
+    table = table.set_column(table.schema.get_field_index("term"), "term", term)
+    pq.write_table(table, tmp_path / "hits.parquet")
+    with pytest.raises(StdSearchError, match="not a sound Parquet file"):
+        read_hits(tmp_path / "hits.parquet", "parquet")
