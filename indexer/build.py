@@ -35,7 +35,8 @@ class Report:
     """What a build or an update came to.
 
     counts are the archive's. complaints has one for each file that could not be read. added, changed, removed,
-    unchanged and stayed count recordings: those stayed as they were whose files have changed but cannot be read.
+    unchanged, renamed and stayed count recordings: the renamed are among the unchanged, and those stayed as they were
+    whose files have changed but cannot be read.
     """
 
     counts: Counts
@@ -44,6 +45,7 @@ class Report:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    renamed: int = 0
     stayed: int = 0
 
 
@@ -106,11 +108,11 @@ def update_archive(
 ) -> Report:
     """Make an archive hold sources and nothing else, or go on with such an update that was interrupted.
 
-    Recordings whose files have the name, size and checksum that they had stay as they are, and so do those whose files
-    have changed but cannot be read; all others are indexed or removed. Unless by_checksum, a file whose name, size and
-    time of change are as they were is not read. encoder is the one that the archive carries. vectors: how these are to
-    be indexed from now on, by default as before. metadata has a row for each source; without it, recordings keep the
-    columns that they have, and new ones get empty ones.
+    Recordings whose files have the name, size and checksum that they had stay as they are, those whose files have
+    another name get that, and those whose files have changed but cannot be read stay, too; all others are indexed or
+    removed. Unless by_checksum, a file whose name, size and time of change are as they were is not read. encoder is the
+    one that the archive carries. vectors: how these are to be indexed from now on, by default as before. metadata has a
+    row for each source; without it, recordings keep the columns that they have, and new ones get empty ones.
     Raises StdSearchError if there is no sound archive, if another process writes it, or if it would end up empty.
     """
     with sole_writer(out), given_threads(threads):
@@ -133,7 +135,8 @@ def update_archive(
             recordings = [*sorted([*changes.kept, *stayed], key=lambda recording: recording.recording_id), *indexed]
             if not recordings:
                 raise StdSearchError(f"{out}: left as it is, for none of the {len(sources)} recordings could be read")
-            columns = columns_for([recording.path for recording in recordings], sources, metadata, archive)
+            paths = [recording.path for recording in recordings]
+            columns = columns_for(paths, sources, metadata, archive, changes.renamed)
             counts = archive.manifest.counts
             is_as_it_was = _but_for_times(recordings) == _but_for_times(archive.recordings.values())
             is_as_it_was = is_as_it_was and _equal(columns, archive.metadata)
@@ -234,6 +237,7 @@ def _report(
         changed=len(indexed & before),
         removed=len(before - indexed) - len(changes.kept) - len(stayed),
         unchanged=len(changes.kept),
+        renamed=len(changes.renamed),
         stayed=len(stayed),
     )
 

@@ -2,9 +2,10 @@
 
 import glob
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
@@ -72,16 +73,23 @@ def columns_for(
     sources: Sequence[Source],
     metadata: Metadata | None,
     archive: ArchiveReader | None = None,
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> pa.Table:
-    """The columns, a row for each recording: of metadata, which has a row for each source, or else of an archive."""
-    columns, paths = pa.table({}), list[str]()
+    """The columns, a row for each recording: of metadata, which has a row for each source, or else of an archive.
+
+    renamed: what the archive's recordings are called now, where that is something else.
+    """
+    columns, row_of = pa.table({}), dict[str, int]()
     if metadata is not None:
-        columns, paths = metadata.columns, [source.path for source in sources]
-    elif archive is not None and archive.metadata.column_names:
-        columns, paths = archive.metadata, [recording.path for recording in archive.recordings.values()]
+        columns = metadata.columns
+        row_of = {source.path: row for row, source in enumerate(sources)}
+    elif archive is not None:
+        columns = archive.metadata
+        before = {recording.path: row for row, recording in enumerate(archive.recordings.values())}
+        row_of = {path: row for path, row in before.items() if path not in renamed}
+        row_of |= {now: before[path] for path, now in renamed.items()}
     if not columns.column_names:
         return columns
-    row_of = {path: row for row, path in enumerate(paths)}
     return columns.take(pa.array([row_of.get(recording) for recording in recordings], pa.int64()))
 
 

@@ -174,7 +174,12 @@ def _decode(path: Path | str, from_second: int = 0) -> AbstractContextManager[_D
     path = Path(path)
     if not path.is_file():
         raise StdSearchError(f"{path}: no such file; check the path")
-    if not path.stat().st_size:
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except OSError as error:
+        raise StdSearchError(f"{path}: cannot be read ({error.strerror}); mend that, or leave it out") from error
+    if is_empty:
         raise StdSearchError(f"{path}: is empty; leave it out, or copy it again")
     try:
         sound = soundfile.SoundFile(path)

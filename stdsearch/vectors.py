@@ -175,6 +175,10 @@ class FaissIndex:
         Raises StdSearchError if the file is none of `dim`.
         """
         try:
+            path.open("rb").close()  # which tells why it cannot be
+        except OSError as error:
+            raise StdSearchError(f"{path}: cannot be read ({error.strerror}); mend that, or restore it") from error
+        try:
             with _bounded(max(path.stat().st_size, SMALL)):
                 index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except (RuntimeError, MemoryError, OSError) as error:

@@ -1,3 +1,4 @@
+import errno
 import io
 import logging
 import os
@@ -110,6 +111,14 @@ def test_what_is_no_audio_is_refused_by_name(
             attempt(path)
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
+
+
+def test_what_may_not_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", chirps(16000, 0.1), 16000)
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(denied))  # root may read everything
+    with pytest.raises(StdSearchError, match=r"a\.wav: cannot be read \(Permission denied\)"):
+        probe(tmp_path / "a.wav")
 
 
 def test_a_folder_and_a_header_without_samples_are_refused(tmp_path: Path) -> None:

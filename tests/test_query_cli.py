@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -366,25 +367,64 @@ def test_what_duckdb_tells_of_an_interrupt_is_one(
     assert (ended.value.code, capsys.readouterr().err) == (130, "stdsearch: interrupted\n")
 
 
-@pytest.mark.parametrize("complaint", ["cannot be reached (Permission denied)", "has changed since it was indexed"])
-def test_a_recording_that_cannot_be_reached_or_is_another_gets_no_clips(
+CHANGED = "has changed since it was indexed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "complaint"),
+    [
+        ({"bytes": 1}, CHANGED),
+        ({"mtime_ns": 0, "sha256": "0" * 64}, CHANGED),  # of the same size
+        ({"mtime_ns": 0}, ""),  # touched
+        ({"mtime_ns": None}, ""),
+    ],
+)
+def test_only_what_was_indexed_gets_clips(
     archive_folder: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    facts: dict[str, Any],
     complaint: str,
 ) -> None:
-    recording = next(iter(open_archive(archive_folder / "archive").recordings.values()))
-    if "changed" in complaint:
-        recording = replace(recording, bytes=recording.bytes + 1)
-    else:
-        denied = PermissionError(errno.EACCES, "Permission denied")
-        monkeypatch.setattr(Path, "stat", lambda path: (_ for _ in ()).throw(denied))
-    found = [TermHits("1", "star", (Hit(recording.path, 1, 0.0, 1.0, 0.5, True),))]
-    assert cut_clips({recording.path: recording}, found, tmp_path) == [recording.path]
+    recording = replace(next(iter(open_archive(archive_folder / "archive").recordings.values())), **facts)
+    found = [TermHits("1", "star", (Hit(recording.path, 1, 0.0, 0.2, 0.5, True),))]
+    assert cut_clips({recording.path: recording}, found, tmp_path) == [recording.path] * bool(complaint)
     assert complaint in capsys.readouterr().err
-    monkeypatch.undo()
-    assert not list(tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == (not complaint)
+
+
+def test_a_recording_that_cannot_be_reached_gets_no_clips(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = next(iter(open_archive(archive_folder / "archive").recordings.values()))
+    found = [TermHits("1", "star", (Hit(recording.path, 1, 0.0, 0.2, 0.5, True),))]
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(Path, "stat", lambda path: (_ for _ in ()).throw(denied))
+    assert cut_clips({recording.path: recording}, found, tmp_path) == [recording.path]
+    assert "cannot be reached (Permission denied)" in capsys.readouterr().err
+
+
+def test_a_kwslist_that_could_not_tell_recordings_apart_is_refused_before_the_search(
+    tmp_path: Path, encoder: SpanEncoder, encoder_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "audio" / folder).mkdir(parents=True)
+        write_wav(tmp_path / "audio" / folder / "1.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8000))
+    settings = SlicingSettings(speech_only=False)
+    sources = find_sources([tmp_path / "audio"])
+    build_archive(sources, tmp_path / "archive", encoder, encoder_file=encoder_file, settings=settings)
+    asked = [str(tmp_path / "archive"), "star", "--format", "kwslist"]
+    alone = CliRunner().invoke(query, [*asked, "--where", "path LIKE 'a%'"])
+    assert 'file="1"' in alone.stdout
+    monkeypatch.setattr("stdsearch.search.Archive.search_all", lambda *_, **__: pytest.fail("searched"))
+    refused = CliRunner().invoke(query, asked)
+    assert "'a/1.wav' and 'b/1.wav': both have the file id '1'" in str(refused.exception)
+
+
+def test_what_goes_to_a_pipe_is_utf_8(archive_folder: Path) -> None:
+    command = [sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "naïve", "--format", "csv"]
+    told = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    assert "naïve" in told.stdout.decode()
 
 
 def test_a_process_that_ends_at_once_has_written_all(archive_folder: Path, run: Run) -> None:

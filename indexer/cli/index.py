@@ -97,7 +97,8 @@ def index(
 
     With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
     is as it was stays, and so does what a changed file that cannot be read was indexed as. A file of the same name and
-    size that was last changed when it was is taken for unchanged, and so is one of the same checksum. Encoder and
+    size that was last changed when it was is taken for unchanged, and so is one of the same checksum, which may have
+    got another name. Encoder and
     slices are the archive's. Without --metadata, recordings keep the columns that they have, and without --vectors and
     --recall these stay as well.
 
@@ -232,11 +233,12 @@ def _note(text: str) -> None:
 def _update_summary(out: Path, report: "Report") -> str:
     counts = report.counts
     left_out = len(report.complaints) - report.stayed
+    renamed = f" ({report.renamed} renamed)" if report.renamed else ""
     failed = f", {report.stayed} unreadable and left as indexed before" if report.stayed else ""
     failed += f", {left_out} left out" if left_out else ""
     return (
-        f"{out}: {report.added} added, {report.changed} changed, {report.removed} removed, "
-        f"{report.unchanged} unchanged{failed}; {counts.recordings} recordings, {counts.seconds / 3600:.2f} h, "
+        f"{out}: {report.added} added, {report.changed} changed, {report.removed} removed, {report.unchanged} "
+        f"unchanged{renamed}{failed}; {counts.recordings} recordings, {counts.seconds / 3600:.2f} h, "
         f"{counts.segments} segments"
     )
 

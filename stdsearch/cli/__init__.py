@@ -9,6 +9,7 @@ import errno
 import faulthandler
 import gc
 import importlib
+import io
 import os
 import sys
 
@@ -103,6 +104,8 @@ def main() -> None:
     if sys.stderr is None:  # so was this; another file that got its number would be written to by libmpg123
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # as in files; a terminal's own may lack letters
     collected_after = gc.get_threshold()
     gc.set_threshold(20_000)  # else a tenth of the start of a process goes into collecting what libraries define
     _hush_decoders()

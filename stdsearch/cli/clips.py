@@ -1,7 +1,9 @@
 """Hits cut out of their recordings, to listen to."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +29,16 @@ def cut_clips(recordings: Mapping[str, "Recording"], results: Iterable[TermHits]
     """
     from stdsearch.audio import write_wav
 
+    check_once = cache(_check)
     unread: list[str] = []
     for result in results:
         for rank, hit in enumerate(result.hits, start=1):
             if hit.recording in unread:
                 continue
+            recording = recordings[hit.recording]
             try:
-                clip = _clip(recordings[hit.recording], hit)
+                check_once(recording)
+                clip = _clip(Path(recording.source), hit)
             except StdSearchError as error:
                 unread.append(hit.recording)
                 click.echo(f"stdsearch: {error} (no clips)", err=True)
@@ -42,19 +47,27 @@ def cut_clips(recordings: Mapping[str, "Recording"], results: Iterable[TermHits]
     return unread
 
 
-def _clip(recording: "Recording", hit: Hit) -> "np.ndarray":
-    """The hit's channel (n,) at 16 kHz, with the context that there is."""
-    from stdsearch import audio
-
+def _check(recording: "Recording") -> None:
+    """Raise StdSearchError if a recording's file is not what was indexed; read only if its times do not tell."""
     source = Path(recording.source)
     try:
-        n_bytes = source.stat().st_size
+        facts = source.stat()
+        is_same = facts.st_size == recording.bytes
+        if is_same and facts.st_mtime_ns != recording.mtime_ns:
+            with source.open("rb") as file:
+                is_same = hashlib.file_digest(file, "sha256").hexdigest() == recording.sha256
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StdSearchError(f"{source}: is gone since it was indexed; bring it back") from error
     except OSError as error:
         raise StdSearchError(f"{source}: cannot be reached ({error.strerror}); mend that") from error
-    if n_bytes != recording.bytes:
+    if not is_same:
         raise StdSearchError(f"{source}: has changed since it was indexed; run index --update")
+
+
+def _clip(source: Path, hit: Hit) -> "np.ndarray":
+    """The hit's channel (n,) at 16 kHz, with the context that there is."""
+    from stdsearch import audio
+
     begin = max(0.0, hit.tbeg - CONTEXT)
     end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CONTEXT)
     return audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)

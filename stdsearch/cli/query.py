@@ -92,7 +92,7 @@ def query(
     clips; exit code 3 says that there were such.
     """
     from stdsearch.cli.progress import bars
-    from stdsearch.formats.hits import guess_format, write_hits
+    from stdsearch.formats.hits import check_file_ids, file_id, guess_format, write_hits
 
     output = None if output == Path("-") else output
     format_ = format_ or (guess_format(output) if output else "table")
@@ -120,6 +120,9 @@ def query(
         set_threads(threads or available_cores())
         judge = load_verifier(verifier) if verify or verifier else None
         opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
+        if format_ == "kwslist":  # before a long search whose hits it could not tell apart
+            searched = opened.reader.where("true" if where is None else where)
+            check_file_ids({name: file_id(name) for name in opened.reader.paths(searched)})
         progress.update(waiting, description="Searching", total=len(requests))
         on_error = report if kwlist or examples else None
         found = opened.search_all(

@@ -5,7 +5,7 @@ subtitles belong to one recording: hits in several go to a directory, a file a r
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO, TypedDict, Unpack
@@ -143,10 +143,10 @@ def write_hits(
     ids = {name: name if have_file_ids else file_id(name) for name in recordings}
     to_directory = entry.one_recording and isinstance(target, str | Path) and _is_directory(target)
     if entry.file_ids:
-        _refuse_shared(ids)
+        check_file_ids(ids)
     stems = {name: os.path.basename(name) for name in ids.values()}
     if to_directory:
-        _refuse_shared({name: stems[shared] for name, shared in ids.items()})
+        check_file_ids({name: stems[shared] for name, shared in ids.items()})
     if entry.file_ids:
         results = [
             replace(result, hits=tuple(replace(hit, recording=ids[hit.recording]) for hit in result.hits))
@@ -200,7 +200,8 @@ def file_id(recording: str) -> str:
     return os.path.splitext(os.path.basename(recording))[0]
 
 
-def _refuse_shared(ids: dict[str, str]) -> None:
+def check_file_ids(ids: Mapping[str, str]) -> None:
+    """Raise StdSearchError if two recordings, by whose names are their file ids, share one."""
     owners: dict[str, str] = {}
     for name, shared in ids.items():
         if owners.setdefault(shared, name) != name:

@@ -203,20 +203,69 @@ def test_a_folder_whose_name_cannot_be_stored_is_told(
     assert {Path(r.source).parent for r in open_archive(tmp_path / "archive").recordings.values()} == {audio}
 
 
+def years(path: Path) -> dict[str, Any]:
+    archive = open_archive(path)
+    paths = [recording.path for recording in archive.recordings.values()]
+    return dict(zip(paths, archive.metadata["year"].to_pylist(), strict=True))
+
+
+def test_a_file_of_another_name_is_not_embedded_again_and_keeps_its_columns(
+    tmp_path: Path,
+    audio: Path,
+    build: Callable[..., Report],
+    update: Callable[..., Report],
+    record: Record,
+    embedded: list[int],
+) -> None:
+    build(metadata=Metadata(pa.table({"year": [1960, 1961, 1962, 1963]}), unmatched=()))
+    (audio / "3.wav").rename(audio / "first.wav")
+    (audio / "0.wav").rename(audio / "3.wav")
+    record("new.wav", 2, seed=9)  # of the size of all
+    embedded.clear()
+    report = update()
+    assert (report.added, report.changed, report.removed, report.unchanged, report.renamed) == (1, 0, 0, 4, 2)
+    assert len(embedded) == 1
+    found = {"1.wav": 1961, "2.wav": 1962, "first.wav": 1963, "3.wav": 1960, "new.wav": None}
+    assert years(tmp_path / "archive") == found
+    assert hits(tmp_path / "archive") == hits(build("fresh") and tmp_path / "fresh")
+    assert check_archive(open_archive(tmp_path / "archive")) == []
+    embedded.clear()
+    assert update().renamed == 0
+    (audio / "3.wav").replace(audio / "1.wav")
+    report = update()
+    assert (report.added, report.changed, report.removed, report.unchanged, report.renamed) == (0, 0, 1, 4, 1)
+    assert years(tmp_path / "archive")["1.wav"] == 1960
+    record("1.wav", 2, seed=1)
+    report = update()
+    assert (report.added, report.changed, report.removed, report.unchanged) == (0, 1, 0, 3)
+    assert len(embedded) == 1
+
+
+def test_a_second_file_of_a_name_leaves_the_first_as_it_was(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], encoder: SpanEncoder, embedded: list[int]
+) -> None:
+    """Both get their folder's name; of two that hold the same, it is the file that tells the recording."""
+    build(metadata=Metadata(pa.table({"year": [1960, 1961, 1962, 1963]}), unmatched=()))
+    embedded.clear()
+    shutil.copytree(audio, tmp_path / "a copy")
+    sources = find_sources([tmp_path / "a copy", audio])
+    report = update_archive(sources, tmp_path / "archive", encoder)
+    assert (report.added, report.removed, report.unchanged, report.renamed) == (4, 0, 4, 4)
+    assert len(embedded) == 4
+    found = years(tmp_path / "archive")
+    assert [found[f"audio/{number}.wav"] for number in range(4)] == [1960, 1961, 1962, 1963]
+    assert [found[f"a copy/{number}.wav"] for number in range(4)] == [None] * 4
+
+
 def test_columns_stay_until_others_are_given(
     tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
 ) -> None:
-    def years() -> dict[str, Any]:
-        archive = open_archive(tmp_path / "archive")
-        paths = [recording.path for recording in archive.recordings.values()]
-        return dict(zip(paths, archive.metadata["year"].to_pylist(), strict=True))
-
     build(metadata=Metadata(pa.table({"year": [1960, 1961, 1962, 1963]}), unmatched=()))
     change(record, audio)
     update()
-    assert years() == {"0.wav": 1960, "1.wav": 1961, "2.wav": 1962, "a.wav": None}
+    assert years(tmp_path / "archive") == {"0.wav": 1960, "1.wav": 1961, "2.wav": 1962, "a.wav": None}
     update(metadata=Metadata(pa.table({"year": [1, 2, 3, 4]}), unmatched=()))
-    assert years() == {"0.wav": 1, "1.wav": 2, "2.wav": 3, "a.wav": 4}
+    assert years(tmp_path / "archive") == {"0.wav": 1, "1.wav": 2, "2.wav": 3, "a.wav": 4}
 
 
 def test_an_interrupted_update_goes_on_behind_its_whole_shards(
