@@ -148,10 +148,11 @@ class FalseHit:
 
 
 def false_hits(scored: Report, transcript: Transcript) -> Iterator[FalseHit]:
-    """The false hits of LEAST_SCORE or more, each with what was said and its kind."""
+    """The false hits of LEAST_SCORE or more, and all that were said YES to, each with what was said and its kind."""
     outcomes, tolerance = scored.outcomes, scored.settings.tolerance
     places = _places(outcomes)
-    for row in np.flatnonzero(outcomes.is_hit & ~outcomes.is_target & (outcomes.score >= LEAST_SCORE)):
+    looked_at = outcomes.accepted | (outcomes.score >= LEAST_SCORE)
+    for row in np.flatnonzero(outcomes.is_hit & ~outcomes.is_target & looked_at):
         file, channel = scored.channels[outcomes.channel[row]]
         tbeg, tend = float(outcomes.hit_tbeg[row]), float(outcomes.hit_tend[row])
         said = transcript.under(file, channel, tbeg, tend)
@@ -210,7 +211,9 @@ def analyse(scored: Report, transcript: Transcript) -> dict[str, Any]:
     result: dict[str, Any] = {
         "misses": dict(Counter(missed[missed != ""].tolist())),
         "false_alarms": {kind: n for kind in KINDS if (n := sum(h.accepted and h.kind == kind for h in false))},
-        "false_hits": {kind: n for kind in KINDS if (n := sum(h.kind == kind for h in false))},
+        "false_hits": {
+            kind: n for kind in KINDS if (n := sum(h.score >= LEAST_SCORE and h.kind == kind for h in false))
+        },
         "as_scored": without(scored, []),
         "forgiven": without(scored, [hit.row for hit in false if hit.kind in FORGIVEN]),
     }

@@ -51,6 +51,11 @@ def measured(command: Sequence[str]) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, "cpu_seconds": cpu, "peak_mib": peak}
 
 
+def rounded(value: float | None) -> float | None:
+    """A figure to 4 decimals; None, as what is undefined, stays."""
+    return None if value is None else round(value, 4)
+
+
 def add_system(parser: argparse.ArgumentParser) -> None:
     """Options of a benchmark of encoders: the result's name, and which encoder, trained on what."""
     parser.add_argument("--name", required=True, help="of the result")

@@ -40,7 +40,7 @@ def std_task(result: Result) -> str:
     if "index_seconds" in result:
         text += (
             f"\n\nIndexed in {result['index_seconds']:.0f} s, {result['index_x_real_time']:.0f} × real time, at most "
-            f"{result['index_peak_mib']:,} MiB of memory; {result['segments_per_hour']:,} segments and "
+            f"{result['index_peak_mib']:,.0f} MiB of memory; {result['segments_per_hour']:,} segments and "
             f"{result['mib_per_hour']:,} MiB an hour."
         )
     return text
@@ -48,7 +48,7 @@ def std_task(result: Result) -> str:
 
 def _interval(part: Result, figure: str = "mtwv") -> str:
     low, high = part["interval_95"][figure]
-    return f"{low:.3f} to {high:.3f}"
+    return "–" if low is None else f"{low:.3f} to {high:.3f}"
 
 
 def peers(result: Result) -> str:
@@ -419,7 +419,7 @@ def robustness(result: Result) -> str:
 
 def _loss(loss: Sequence[float]) -> str:
     lost, low, high = loss
-    return f"{lost:.3f} ({low:.3f} to {high:.3f})"
+    return f"{lost:.3f} ({low:.3f} to {high:.3f})" if low is not None else _or_dash(lost)
 
 
 def speakers(result: Result) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from conditions import ROOMS, Condition, Speech, babble, conditions, describe, read_noises, write_float
-from measure import write_result
+from measure import rounded, write_result
 from rich.console import Console
 from rich.table import Table
 from std_task import SYSTEMS, Task, figures, index, report, search
@@ -72,7 +72,7 @@ def join(task: Task, speech: Iterable[tuple[Excerpt, Speech]], into: Path) -> Ta
     into.mkdir(parents=True, exist_ok=True)
     write_float(into / "joined.wav", np.concatenate(waveforms))
     rttm = [
-        row._replace(file="joined", tbeg=round(row.tbeg + offsets[row.file], 3))
+        row._replace(file="joined", tbeg=round(row.tbeg + offsets[row.file], 3), name=f"{row.file} {row.name}")
         for row in task.rttm
         if row.file in offsets and row.tbeg is not None
     ]
@@ -96,14 +96,12 @@ def detect(task: Task, archive: Archive, system: str, kwids: Set[str], folder: P
 
 def kept(scored: Report, clean: Report) -> dict[str, Any]:
     """A report's figures, and what was lost against the clean recordings, with bootstrap intervals of the loss."""
-    lost = bootstrap.difference_intervals(clean.trials, scored.trials, settings=DRAWS)
-    summary, before = scored.summary, clean.summary
-    return figures(scored) | {
-        "lost": {
-            name: [round(getattr(before, name) - getattr(summary, name), 4), round(i.low, 4), round(i.high, 4)]
-            for name, i in lost.items()
-        }
-    }
+    ends = bootstrap.difference_intervals(clean.trials, scored.trials, settings=DRAWS)
+    lost = {}
+    for name, interval in ends.items():
+        before, now = (getattr(summary, name) for summary in (clean.summary, scored.summary))
+        lost[name] = [None if None in (before, now) else before - now, interval.low, interval.high]
+    return figures(scored) | {"lost": {name: list(map(rounded, row)) for name, row in lost.items()}}
 
 
 def run(task: Task, chosen: Mapping[str, Condition | None], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:

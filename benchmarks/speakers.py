@@ -8,6 +8,7 @@ speech. Writes benchmarks/results/speakers_NAME.json, where systems are called a
 """
 
 import argparse
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from measure import write_result
 from std_task import Task, figures, report
 
+from stdsearch.errors import StdSearchError
 from stdsearch.formats.ecf import Excerpt
 from stdsearch.formats.kwslist import KWSList, read_kwslist
 
@@ -34,14 +36,15 @@ def groups(task: Task) -> dict[tuple[str, str], list[Excerpt]]:
 
 
 def by_speaker(task: Task, kwslist: KWSList) -> list[dict[str, Any]]:
-    """The figures of a KWSList in each group."""
+    """The figures of a KWSList in each group that can be scored."""
     asked = {detected.kwid for detected in kwslist.detected}
     rows = []
     for (corpus, speaker), excerpts in groups(task).items():
         part = replace(task, ecf=replace(task.ecf, excerpts=tuple(excerpts)))
         row: dict[str, Any] = {"corpus": corpus, "speaker": speaker, "seconds": round(_seconds(excerpts))}
         row["speakers"] = len({PurePosixPath(excerpt.audio_filename).parent for excerpt in excerpts})
-        rows.append(row | figures(report(part, kwslist, asked)))
+        with suppress(StdSearchError):  # no hit, or no term, in the whole group
+            rows.append(row | figures(report(part, kwslist, asked)))
     return rows
 
 

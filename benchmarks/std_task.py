@@ -10,17 +10,14 @@ mtwv_kst is the MTWV of the scores that `stdsearch query --normalise kst` gives.
 """
 
 import argparse
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import write_result
+from measure import measured, rounded, write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -116,15 +113,7 @@ def index(
     """Index by the command line, in a process of its own; seconds, on the wall and of processors, and peak memory."""
     model = ["--encoder", str(encoder)] if encoder else []
     command = [sys.executable, "-m", "stdsearch", "index", str(audio), "--out", str(archive), "--threads", str(threads)]
-    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([*command, *model, *options], check=True)
-    seconds, usage = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = usage.ru_utime + usage.ru_stime - used.ru_utime - used.ru_stime
-    return {
-        "index_seconds": round(seconds, 2),
-        "index_cpu_seconds": round(spent, 2),
-        "index_peak_mib": round(usage.ru_maxrss / 1024),
-    }
+    return {f"index_{name}": round(value, 2) for name, value in measured([*command, *model, *options]).items()}
 
 
 def size_of(archive: Path) -> int:
@@ -137,10 +126,10 @@ def figures(scored: Report) -> dict[str, Any]:
     summary, trials = scored.summary, scored.trials
     merit = float(np.nanmean(figures_of_merit(trials, summary.total_seconds)))
     kept: dict[str, Any] = {"terms": int(trials.occurs.sum()), "targets": summary.targets}
-    kept |= {name: round(getattr(summary, name), 4) for name in FIGURES} | {"fom": round(merit, 4)}
+    kept |= {name: rounded(getattr(summary, name)) for name in FIGURES} | {"fom": round(merit, 4)}
     kept |= {"mtwv_threshold": summary.mtwv_threshold, "trials": summary.trials, "beta": round(summary.beta, 1)}
     spread = bootstrap.intervals(trials, settings=bootstrap.BootstrapSettings(n_resamples=500))
-    return kept | {"interval_95": {name: [round(i.low, 4), round(i.high, 4)] for name, i in spread.items()}}
+    return kept | {"interval_95": {name: [rounded(i.low), rounded(i.high)] for name, i in spread.items()}}
 
 
 def main() -> None:
@@ -177,7 +166,7 @@ def main() -> None:
         parts = task.parts() | (task.with_examples() if system == "text" else {})
         scored, normalised = evaluate(task, kwslist, parts), with_kst(task, kwslist)
         for part, kwids in asked(kwslist, parts).items():
-            scored[part]["mtwv_kst"] = round(report(task, normalised, kwids).summary.mtwv, 4)
+            scored[part]["mtwv_kst"] = rounded(report(task, normalised, kwids).summary.mtwv)
         result["systems"][system] = {"ms_p50": round(latency[0], 1), "ms_p95": round(latency[1], 1)} | scored
     print_table(arguments.name, result)
     print(write_result(f"std_task_{arguments.name}", result, threads=arguments.threads))

@@ -143,6 +143,18 @@ def test_a_terminal_gets_tables_with_the_vocabularies_apart(folder):
     assert "0.7500" in text
 
 
+def test_brackets_in_names_are_no_markup(folder):
+    (folder / "kwlist.xml").write_text(KWLIST.replace("<kwtext>yes<", "<kwtext>yes [bold][/b]<"), encoding="utf-8")
+    (folder / "ref.rttm").write_text(RTTM, encoding="utf-8")
+    inputs = (read_ecf(folder / "ecf.xml"), read_rttm(folder / "ref.rttm"), read_kwlist(folder / "kwlist.xml"))
+    report = score_kwslist(read_kwslist(folder / "ours.xml"), *inputs)
+    screen = io.StringIO()
+    for shown in (Comparison({"my [/test]": report}), Comparison({"my [/test]": report, "[red]": report})):
+        print_tables(shown, Console(file=screen, width=160))
+    assert screen.getvalue().count("yes [bold][/b]") == 2
+    assert "my [/test] loses against [red]" in screen.getvalue()
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -201,6 +213,7 @@ def test_files_are_written(folder):
     [
         ["--prior", "1"], ["--cost", "nan"], ["--tolerance", "-1"], ["--where-term", "vocabulary"],
         ["--where-term", "vocabulary=("], ["--det", "det.pdf"], ["--delete-hyphens"], ["--bootstrap", "-1"],
+        ["--pooled", "--bootstrap", "10"], ["--cost", "1e300", "--value", "1e-300"],
     ],
     ids=" ".join,
 )  # fmt: skip

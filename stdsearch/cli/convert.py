@@ -7,6 +7,7 @@ from typing import TextIO
 import click
 
 from stdsearch.cli.options import Real
+from stdsearch.cli.text import cell
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import FORMATS, guess_format, read_hits, select, write_hits
 from stdsearch.formats.kwlist import read_kwlist
@@ -48,7 +49,7 @@ def convert(
     source_format = source_format or guess_format(source)
     target_format = target_format or guess_format(target)
     output: str | TextIO = sys.stdout if target == "-" else target
-    with Console(stderr=True).status(f"Converting {source}"):
+    with Console(stderr=True).status(f"Converting {cell(source)}"):
         results, header = read_hits(source, source_format, recording=recording)
         if recording is not None and all(hit.recording != recording for result in results for hit in result.hits):
             raise StdSearchError(f"{source}: has no hit in the recording {recording!r}; name it as {source} does")

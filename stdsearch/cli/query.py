@@ -10,7 +10,7 @@ import click
 
 from stdsearch.cli.clips import cut_clips
 from stdsearch.cli.options import Real
-from stdsearch.cli.text import clock, field
+from stdsearch.cli.text import cell, clock, field
 from stdsearch.errors import StdSearchError
 from stdsearch.types import TermHits
 
@@ -193,7 +193,6 @@ def _requests(
 def _print_table(results: Sequence[TermHits]) -> None:
     """A table for a terminal, tab-separated lines for a pipe."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     if not sys.stdout.isatty():
@@ -203,7 +202,7 @@ def _print_table(results: Sequence[TermHits]) -> None:
         return
     console = Console()
     for result in results:
-        heading = escape(field(result.term or result.kwid))
+        heading = cell(result.term or result.kwid)
         if not result.hits:
             console.print(f"[bold]{heading}[/bold]: no hit")
             continue
@@ -215,7 +214,7 @@ def _print_table(results: Sequence[TermHits]) -> None:
             style = "bold" if hit.decision else "dim"
             begin, end = clock(hit.tbeg), clock(hit.tbeg + hit.dur)
             decision = "YES" if hit.decision else ""
-            cells = (escape(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
+            cells = (cell(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
             table.add_row(*cells, style=style)
         console.print(table)
 

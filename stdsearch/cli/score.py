@@ -88,6 +88,8 @@ def score(
 
     if (keep_ascii_words or delete_hyphens) and not split_characters:
         raise click.UsageError("--keep-ascii-words and --delete-hyphens go with --split-characters")
+    if pooled and bootstrap:
+        raise click.UsageError("--bootstrap draws terms, of which --pooled makes one: give one of them")
     if det is not None and not det.lower().endswith((".png", ".svg", ".csv")):
         raise click.UsageError(f"--det {det}: the file must end in .png, .svg or .csv")
     try:
@@ -107,7 +109,7 @@ def score(
         raise click.UsageError(str(error)) from error
     split = CharacterSplit(whole_ascii_words=keep_ascii_words, delete_hyphens=delete_hyphens)
     kwslists = [kwslist] if compare is None else [kwslist, compare]
-    resamples = bootstrap if bootstrap is not None else 0 if compare is None else COMPARE_RESAMPLES
+    resamples = bootstrap if bootstrap is not None else 0 if compare is None or pooled else COMPARE_RESAMPLES
 
     with bars() as progress:
         reports = _reports(
@@ -150,6 +152,7 @@ def _reports(
     ignore_case: bool,
 ) -> dict[str, "Report"]:
     """What each system scored, by its name."""
+    from stdsearch.cli.text import cell
     from stdsearch.formats.ecf import read_ecf
     from stdsearch.formats.kwlist import read_kwlist
     from stdsearch.formats.kwslist import read_kwslist
@@ -165,9 +168,9 @@ def _reports(
 
     reports: dict[str, Report] = {}
     for path in kwslists:
-        progress.update(steps, advance=1, description=f"Reading {path}")
+        progress.update(steps, advance=1, description=f"Reading {cell(path)}")
         kwslist = read_kwslist(path)
-        progress.update(steps, advance=1, description=f"Scoring {path}")
+        progress.update(steps, advance=1, description=f"Scoring {cell(path)}")
         sources = Sources(kwslist=path, ecf=ecf_path, rttm=rttm_path, kwlist=kwlist_path)
         name = kwslist.system_id or Path(path).name
         reports[f"{name} ({path})" if name in reports else name] = score(kwslist, ecf, rttm, kwlist, settings, sources)

@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from stdsearch.cli.text import cell
 from stdsearch.metrics.bootstrap import MEASURES, Interval
 from stdsearch.metrics.report import Report, Scores
 from stdsearch.metrics.scoring import figures
@@ -185,7 +186,7 @@ def _summary_table(comparison: Comparison) -> Table:
         columns[system] = report.summary
         columns |= {f"{system} {kind}": scores for kind, scores in by_vocabulary(report).items()}
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(cell(name), justify="right")
     if comparison.difference:
         table.add_column("difference", justify="right")
     for name, label in SUMMARY_ROWS.items():
@@ -210,16 +211,16 @@ def _term_table(rows: list[tuple[Term, Scores]], vocabulary: str, *, wide: bool)
         table.add_column(heading, justify="right", no_wrap=True)
     for term, scores in rows:
         cells = [shown(name, getattr(scores, name)) if scores.targets else "" for name in columns]
-        table.add_row(term.kwid, term.text, *cells, style=None if scores.targets else "dim")
+        table.add_row(cell(term.kwid), cell(term.text), *cells, style=None if scores.targets else "dim")
     return table
 
 
 def _comparison_table(first: tuple[str, Report], second: tuple[str, Report]) -> Table:
     (first_name, report), (second_name, other) = first, second
-    title = f"Terms, by what {first_name} loses against {second_name}"
+    title = f"Terms, by what {cell(first_name)} loses against {cell(second_name)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("kwid", "term", "targets", first_name, second_name, "difference"):
-        table.add_column(heading, justify="left" if heading in ("kwid", "term") else "right")
+        table.add_column(cell(heading), justify="left" if heading in ("kwid", "term") else "right")
     rows = [
         (_difference(ours.atwv, theirs.atwv), term, ours, theirs)
         for term, ours, theirs in zip(report.terms, report.per_term, other.per_term, strict=True)
@@ -227,7 +228,9 @@ def _comparison_table(first: tuple[str, Report], second: tuple[str, Report]) -> 
     rows.sort(key=lambda row: (row[0] is None, row[0] or 0.0, row[1].kwid))
     for difference, term, ours, theirs in rows:
         values = [shown("atwv", value) for value in (ours.atwv, theirs.atwv, difference)]
-        table.add_row(term.kwid, term.text, str(ours.targets), *values, style=None if ours.targets else "dim")
+        table.add_row(
+            cell(term.kwid), cell(term.text), str(ours.targets), *values, style=None if ours.targets else "dim"
+        )
     return table
 
 

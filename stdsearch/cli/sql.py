@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stdsearch.cli.text import field
+from stdsearch.cli.text import cell, field
 from stdsearch.errors import StdSearchError
 
 if TYPE_CHECKING:
@@ -57,14 +57,13 @@ def _objects(answer: "Answer") -> Iterator[str]:
 
 def _print_table(answer: "Answer") -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for name in answer.columns:
-        table.add_column(escape(field(name)), overflow="fold")
+        table.add_column(cell(name), overflow="fold")
     for row in answer.rows:
-        table.add_row(*(escape(field(value)) for value in row))
+        table.add_row(*map(cell, row))
     Console().print(table)
 
 

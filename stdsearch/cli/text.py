@@ -25,3 +25,14 @@ def field(value: object) -> str:
     if value is None:
         return ""
     return re.sub(CONTROLS, lambda control: repr(control[0])[1:-1], str(value).replace("\\", "\\\\"))
+
+
+def cell(value: object) -> str:
+    r"""A field as rich shows it, which would take [brackets] for markup.
+
+    >>> cell("yes [noise]")
+    'yes \\[noise]'
+    """
+    from rich.markup import escape
+
+    return escape(field(value))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdsearch.formats.source import open_output
-from stdsearch.formats.values import BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.formats.values import BadValueError, choice, decimal, moment, seconds, whole
 from stdsearch.formats.xml import Element, XMLReader, tag
 
 SOURCE_TYPES = ("bnews", "cts", "splitcts", "confmtg")
@@ -73,7 +73,7 @@ def read_ecf(path: str | Path) -> ECF:
             Excerpt(
                 audio_filename=attributes["audio_filename"],
                 channel=whole("channel", attributes["channel"]),
-                tbeg=finite("tbeg", attributes["tbeg"]),
+                tbeg=moment("tbeg", attributes["tbeg"]),
                 dur=seconds("dur", attributes["dur"]),
                 source_type=choice("source_type", attributes["source_type"], SOURCE_TYPES),
             )

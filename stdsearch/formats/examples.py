@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_lines
+from stdsearch.formats.values import BadValueError, finite, named
 from stdsearch.types import Spoken
 
 
@@ -23,13 +24,15 @@ def read_examples(path: Path) -> dict[str, tuple[Spoken, ...]]:
             for row in rows:
                 place = f"{path}:{rows.line_num}"
                 try:
-                    kwid, audio = row["kwid"], Path(row["audio"])
-                    tbeg, dur = float(row["tbeg"]), float(row["dur"])
-                except (KeyError, TypeError, ValueError):
+                    kwid, audio = named("kwid", row["kwid"] or ""), Path(row["audio"])
+                    tbeg, dur = (finite(name, row[name]) for name in ("tbeg", "dur"))
+                except BadValueError as error:
+                    raise StdSearchError(f"{place}: {error}") from None
+                except (KeyError, TypeError):
                     raise StdSearchError(
                         f"{place}: wants kwid, audio, tbeg and dur in columns parted by tabs, named in the first line"
                     ) from None
-                if not (0 <= tbeg < float("inf") and 0 < dur < float("inf")):
+                if not (tbeg >= 0 and dur > 0):
                     raise StdSearchError(f"{place}: tbeg {tbeg} and dur {dur} are no span; times are in seconds")
                 folders = [folder for folder in Path(path).resolve().parents if (folder / audio).exists()]
                 if not folders:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.formats.source import open_output
-from stdsearch.formats.values import BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.formats.values import BadValueError, choice, decimal, finite, moment, named, seconds, whole
 from stdsearch.formats.xml import Element, XMLReader, quoted, tag
 from stdsearch.types import Hit
 
@@ -161,15 +161,15 @@ def read_kwslist(path: str | Path) -> KWSList:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal columns
         if name == "kw":
-            file = attributes["file"]
+            file = named("file", attributes["file"])
             columns.file.append(names.setdefault(file, file))
             columns.channel.append(whole("channel", attributes["channel"]))
-            columns.tbeg.append(finite("tbeg", attributes["tbeg"]))
+            columns.tbeg.append(moment("tbeg", attributes["tbeg"]))
             columns.dur.append(seconds("dur", attributes["dur"]))
             columns.score.append(finite("score", attributes["score"]))
             columns.decision.append(choice("decision", attributes["decision"], DECISIONS) == "YES")
         elif name == "detected_kwlist":
-            kwid, oov_count = attributes["kwid"], attributes["oov_count"]
+            kwid, oov_count = named("kwid", attributes["kwid"]), attributes["oov_count"]
             if kwid in kwids:
                 raise BadValueError(f"the kwid {kwid!r} occurs twice; gather its hits in one <detected_kwlist>")
             kwids.add(kwid)

@@ -13,7 +13,7 @@ from typing import TextIO
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_lines
 from stdsearch.formats.tables import gather
-from stdsearch.formats.values import BadValueError, finite
+from stdsearch.formats.values import BadValueError, moment
 from stdsearch.types import Hit, TermHits
 
 SHORTEST = 0.001  # seconds: no label is shorter, since the programs cannot show an empty stretch
@@ -69,7 +69,7 @@ def read_audacity(path: str | Path, recording: str) -> list[TermHits]:
 def _audacity_label(columns: list[str], recording: str) -> tuple[str, Hit]:
     if len(columns) != 3 or not columns[2].strip():
         raise BadValueError("a label is its beginning, end and text, parted by tabs")
-    tbeg, tend, text = finite("beginning", columns[0]), finite("end", columns[1]), columns[2].strip()
+    tbeg, tend, text = moment("beginning", columns[0]), moment("end", columns[1]), columns[2].strip()
     if tend < tbeg:
         raise BadValueError(f"the label ends ({tend}) before it begins ({tbeg})")
     dur = round(tend - tbeg, 6)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_lines, open_output
-from stdsearch.formats.values import BadValueError, decimal, finite, seconds, whole
+from stdsearch.formats.values import BadValueError, decimal, finite, moment, seconds, whole
 
 NOT_AVAILABLE = "<NA>"
 
@@ -61,7 +61,7 @@ def _row(columns: list[str]) -> RTTMRow:
         kind.upper(),
         file,
         whole("channel", channel),
-        None if tbeg == NOT_AVAILABLE else finite("tbeg", tbeg),
+        None if tbeg == NOT_AVAILABLE else moment("tbeg", tbeg),
         None if dur == NOT_AVAILABLE else seconds("dur", dur),
         ortho,
         stype,

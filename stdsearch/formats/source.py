@@ -53,15 +53,19 @@ def _decoded(path: str | Path, stream: BinaryIO) -> Iterator[str]:
 
 @contextmanager
 def open_output(path: str | Path) -> Iterator[TextIO]:
-    """A UTF-8 text stream that writes the file, packed by gzip if its name ends in .gz.
+    """A UTF-8 text stream that becomes the file at the end, packed by gzip if its name ends in .gz.
 
-    Raises StdSearchError if the file cannot be written, or a text has no UTF-8 form (a lone surrogate).
+    A file that is there stays as it was if writing the text fails. Raises StdSearchError if the file cannot be written,
+    or a text has no UTF-8 form (a lone surrogate).
     """
     try:
+        text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+        yield text
+        text.flush()
         with open(path, "wb") as raw:
             binary = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if str(path).endswith(".gz") else raw
-            with io.TextIOWrapper(cast(BinaryIO, binary), encoding="utf-8", newline="") as stream:
-                yield stream
+            with cast(BinaryIO, binary):
+                binary.write(text.buffer.getbuffer())
     except OSError as error:
         raise StdSearchError(f"{path}: cannot be written ({error.strerror or error}); name another path") from error
     except UnicodeEncodeError as error:

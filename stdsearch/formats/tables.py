@@ -8,12 +8,24 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_bytes, open_lines
-from stdsearch.formats.values import LARGEST_WHOLE, BadValueError, choice, decimal, finite, seconds, whole
+from stdsearch.formats.values import (
+    LARGEST_WHOLE,
+    LATEST,
+    BadValueError,
+    choice,
+    decimal,
+    finite,
+    moment,
+    named,
+    seconds,
+    whole,
+)
 from stdsearch.types import Hit, TermHits
 
 COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
@@ -54,20 +66,14 @@ def _csv_row(row: dict[str, Any]) -> tuple[str, str, Hit]:
     if None in row or None in row.values():
         raise BadValueError("the row has more or fewer fields than the first line names")
     hit = Hit(
-        _named("recording", row["recording"]),
+        named("recording", row["recording"]),
         whole("channel", row["channel"]),
-        finite("tbeg", row["tbeg"]),
+        moment("tbeg", row["tbeg"]),
         seconds("dur", row["dur"]),
         finite("score", row["score"]),
         choice("decision", row["decision"], ("YES", "NO")) == "YES",
     )
-    return _named("kwid", row["kwid"]), row["term"], hit
-
-
-def _named(name: str, text: str) -> str:
-    if not text or "\0" in text:
-        raise BadValueError(f"{name} {text[:40]!r} is empty or holds a null character")
-    return text
+    return named("kwid", row["kwid"]), row["term"], hit
 
 
 def gather(rows: Iterable[tuple[str, str, Hit]]) -> list[TermHits]:
@@ -75,10 +81,14 @@ def gather(rows: Iterable[tuple[str, str, Hit]]) -> list[TermHits]:
     terms: dict[str, str] = {}
     hits: dict[str, list[Hit]] = {}
     for kwid, term, hit in rows:
-        if terms.setdefault(kwid, term) != term:
-            raise BadValueError(f"the kwid {kwid!r} stands for two terms, {terms[kwid]!r} and {term!r}")
+        _check_one_term(kwid, terms.setdefault(kwid, term), term)
         hits.setdefault(kwid, []).append(hit)
     return [TermHits(kwid, term, best_first(hits[kwid])) for kwid, term in terms.items()]
+
+
+def _check_one_term(kwid: str, one: str, other: str) -> None:
+    if one != other:
+        raise BadValueError(f"the kwid {kwid!r} stands for two terms, {one!r} and {other!r}")
 
 
 def best_first(hits: Iterable[Hit]) -> tuple[Hit, ...]:
@@ -115,12 +125,14 @@ def read_parquet(path: str | Path) -> list[TermHits]:
             file = pq.ParquetFile(stream)
             if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
                 raise StdSearchError(f"{path}: lacks the column {', '.join(missing)}")
+            if odd := [name for name in COLUMNS if pa.types.is_temporal(file.schema_arrow.field(name).type)]:
+                raise StdSearchError(f"{path}: its column {odd[0]} is of dates; times are seconds from the beginning")
             rows = file.read(columns=list(COLUMNS)).to_pylist()
         except (pa.ArrowException, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0]
             raise StdSearchError(f"{path}: not a sound Parquet file ({reason})") from error
     try:
-        return gather((_named("kwid", _typed(row, "kwid", str)), _typed(row, "term", str), _hit(row)) for row in rows)
+        return gather((named("kwid", _typed(row, "kwid", str)), _typed(row, "term", str), _hit(row)) for row in rows)
     except BadValueError as error:
         raise StdSearchError(f"{path}: {error}") from error
 
@@ -128,15 +140,15 @@ def read_parquet(path: str | Path) -> list[TermHits]:
 def _hit(row: object) -> Hit:
     """The hit that a mapping of typed values (from JSON or Parquet) describes."""
     hit = Hit(
-        _named("recording", _typed(row, "recording", str)),
+        named("recording", _typed(row, "recording", str)),
         _typed(row, "channel", int),
         _typed(row, "tbeg", float),
         _typed(row, "dur", float),
         _typed(row, "score", float),
         _typed(row, "decision", bool),
     )
-    if not 0 <= hit.channel <= LARGEST_WHOLE or hit.dur < 0:
-        raise BadValueError(f"channel or dur is negative or too large in {repr(row)[:80]}")
+    if not 0 <= hit.channel <= LARGEST_WHOLE or not 0 <= hit.dur <= LATEST or abs(hit.tbeg) > LATEST:
+        raise BadValueError(f"channel, tbeg or dur is negative or too large in {repr(row)[:80]}")
     return hit
 
 
@@ -177,7 +189,7 @@ def _json(result: TermHits) -> str:
 
 
 def read_json(path: str | Path) -> list[TermHits]:
-    """The terms and hits of a JSON file written by `write_json`, in its order.
+    """The terms and hits of a JSON file written by `write_json`, in its order; hits of one kwid come together.
 
     Raises StdSearchError if the file is unreadable, not JSON, or not of that form.
     """
@@ -189,13 +201,13 @@ def read_json(path: str | Path) -> list[TermHits]:
     if not isinstance(documents, list):
         raise StdSearchError(f"{path}: holds no JSON list of terms; write one with `stdsearch query --format json`")
     try:
-        return [_term_hits(document) for document in documents]
+        return _one_a_kwid(map(_term_hits, documents))
     except BadValueError as error:
         raise StdSearchError(f"{path}: {error}") from error
 
 
 def read_jsonl(path: str | Path) -> list[TermHits]:
-    """The terms and hits of a file written by `write_jsonl`, in its order; empty lines are passed over.
+    """The terms and hits of a file written by `write_jsonl`, in its order; hits of one kwid come together.
 
     Raises StdSearchError if the file is unreadable, or a line is not JSON or not of that form.
     """
@@ -208,7 +220,22 @@ def read_jsonl(path: str | Path) -> list[TermHits]:
                 results.append(_term_hits(json.loads(line)))
             except (ValueError, RecursionError) as error:
                 raise StdSearchError(f"{path}:{number}: {error}") from error
-    return results
+    try:
+        return _one_a_kwid(results)
+    except BadValueError as error:
+        raise StdSearchError(f"{path}: {error}") from error
+
+
+def _one_a_kwid(results: Iterable[TermHits]) -> list[TermHits]:
+    """The same with the hits of one kwid together, as of several archives whose files were put one behind the other."""
+    gathered: dict[str, TermHits] = {}
+    for result in results:
+        if before := gathered.get(result.kwid):
+            _check_one_term(result.kwid, before.term, result.term)
+            hits = best_first((*before.hits, *result.hits))
+            result = replace(before, hits=hits, search_seconds=before.search_seconds + result.search_seconds)
+        gathered[result.kwid] = result
+    return list(gathered.values())
 
 
 def _json_hit(row: object) -> Hit:
@@ -219,6 +246,6 @@ def _json_hit(row: object) -> Hit:
 
 
 def _term_hits(document: object) -> TermHits:
-    kwid, term = _named("kwid", _typed(document, "kwid", str)), _typed(document, "term", str)
+    kwid, term = named("kwid", _typed(document, "kwid", str)), _typed(document, "term", str)
     hits = _typed(document, "hits", list)
     return TermHits(kwid, term, best_first(map(_json_hit, hits)), _typed(document, "search_seconds", float))

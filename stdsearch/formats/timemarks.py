@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from stdsearch.errors import StdSearchError
 from stdsearch.formats.rttm import NOT_AVAILABLE, RTTMRow, format_row
 from stdsearch.formats.values import decimal
 from stdsearch.types import Hit, TermHits
@@ -40,6 +41,13 @@ def write_ctm(results: Sequence[TermHits], stream: TextIO) -> None:
 
 
 def _in_order(results: Sequence[TermHits]) -> Iterator[tuple[TermHits, Hit]]:
+    owners: dict[str, str] = {}
+    for name in sorted({hit.recording for result in results for hit in result.hits}):
+        token = _token(name)
+        if owners.setdefault(token, name) != name:
+            raise StdSearchError(
+                f"{owners[token]!r} and {name!r}: would both be called {token!r}; rename one, or write csv or json"
+            )
     pairs = ((result, hit) for result in results for hit in result.hits)
     return iter(sorted(pairs, key=lambda pair: (pair[1].recording, pair[1].channel, pair[1].tbeg, pair[0].kwid)))
 

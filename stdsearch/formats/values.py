@@ -5,6 +5,7 @@ from math import isfinite
 import numpy as np
 
 LARGEST_WHOLE = 999_999_999  # a channel or a count beyond it is a mistake; it fits every format's integers
+LATEST = 1e9  # seconds: 32 years; no recording lasts longer
 
 
 class BadValueError(ValueError):
@@ -26,9 +27,17 @@ def finite(name: str, text: str) -> float:
     return value
 
 
-def seconds(name: str, text: str) -> float:
-    """The finite number, at least 0, that the text says."""
+def moment(name: str, text: str) -> float:
+    """The number of seconds, no more than LATEST before or after 0, that the text says."""
     value = finite(name, text)
+    if abs(value) > LATEST:
+        raise BadValueError(f"{name} {text[:40]!r} is more seconds than a recording lasts")
+    return value
+
+
+def seconds(name: str, text: str) -> float:
+    """The number of seconds, from 0 to LATEST, that the text says."""
+    value = moment(name, text)
     if value < 0:
         raise BadValueError(f"{name} {text[:40]!r} is negative")
     return value
@@ -39,6 +48,13 @@ def whole(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise BadValueError(f"{name} {text[:40]!r} is not a whole number of at most 9 digits")
     return int(text)
+
+
+def named(name: str, text: str) -> str:
+    """The text, if it can be a name."""
+    if not text or "\0" in text:
+        raise BadValueError(f"{name} {text[:40]!r} is empty or holds a null character")
+    return text
 
 
 def choice(name: str, text: str, choices: tuple[str, ...]) -> str:

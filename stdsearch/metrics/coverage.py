@@ -75,4 +75,5 @@ class Coverage:
     def holds(self, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray) -> np.ndarray:
         """Whether each span lies wholly inside one excerpt of its numbered channel, shape (n,)."""
         last = searchsorted_by_group(self.excerpt_channel, self.excerpt_tbeg, channel, tbeg, side="right") - 1
-        return (self.excerpt_channel[last] == channel) & (channel >= 0) & (tend <= self.latest_end[last])
+        is_in_channel = (last >= 0) & (channel >= 0) & (self.excerpt_channel[last] == channel)
+        return is_in_channel & (tend <= self.latest_end[last])

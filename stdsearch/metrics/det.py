@@ -8,7 +8,6 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -17,9 +16,6 @@ from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_output
 from stdsearch.metrics.report import Report
 from stdsearch.metrics.twv import Sweep, sweep, term_value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 CSV_COLUMNS = ("system", "threshold", "p_miss", "p_fa", "twv")
 PERCENT_TICKS = (
@@ -43,10 +39,10 @@ class DETCurve:
 
 
 def det_curve(report: Report, system: str) -> DETCurve:
-    """The curve of the system that the report is on."""
+    """The curve of the system that the report is on; raises StdSearchError if its rates are undefined."""
     s = report.summary
     if s.p_fa is None or s.p_miss is None or s.atwv is None:
-        raise ValueError("the report has no actual operating point")
+        raise StdSearchError(f"{system}: has no false alarm probability, every trial being a target; leave --det out")
     maximum = None
     if s.mtwv_p_fa is not None and s.mtwv_p_miss is not None and s.mtwv is not None:
         maximum = (s.mtwv_p_fa, s.mtwv_p_miss, s.mtwv)
@@ -99,9 +95,15 @@ def plot_det(curves: Sequence[DETCurve], path: str | Path) -> None:
         colour = COLOURS[number % len(COLOURS)]
         x, y = probit(det.curve.p_fa[keep]), probit(det.curve.p_miss[keep])
         axes.step(x, y, where="post", color=colour, linewidth=1.3, zorder=2, label=det.system)
-        _mark(axes, det.actual, "o", f"ATWV {det.actual[2]:.4f}", colour)
-        if det.maximum is not None:
-            _mark(axes, det.maximum, "D", f"MTWV {det.maximum[2]:.4f}", colour)
+        for marker, name, point in (("o", "ATWV", det.actual), ("D", "MTWV", det.maximum)):
+            if point is None:
+                continue
+            p_fa, p_miss, value = point
+            at = np.clip(probit(p_fa), left, right), np.clip(probit(p_miss), bottom, top)  # a P_fa of 0 lies outside
+            axes.plot(
+                *at, marker, color=colour, markersize=5, markeredgecolor="white", zorder=3, linestyle="none",
+                label=f"{name} {value:.4f}", clip_on=False,
+            )  # fmt: skip
 
     ticks = np.array(PERCENT_TICKS)
     labels = [f"{tick:g}" for tick in PERCENT_TICKS]
@@ -131,11 +133,3 @@ def _limits(rates: np.ndarray) -> tuple[float, float]:
     places = probit(rates)
     room = max(0.05 * float(np.ptp(places)), 0.1)
     return float(places.min()) - room, float(places.max()) + room
-
-
-def _mark(axes: "Axes", point: tuple[float, float, float], marker: str, label: str, colour: str) -> None:
-    p_fa, p_miss, _ = point
-    axes.plot(
-        probit(p_fa), probit(p_miss), marker, color=colour, markersize=5, markeredgecolor="white", zorder=3,
-        linestyle="none", label=label, clip_on=False,
-    )  # fmt: skip

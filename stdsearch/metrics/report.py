@@ -46,6 +46,8 @@ class ScoringSettings:
                 raise ValueError(f"{name} must be a number of seconds, at least 0, not {getattr(self, name)}")
         if self.prior >= 1:
             raise ValueError(f"prior must be a probability below 1, not {self.prior}")
+        if not self.beta < np.inf:
+            raise ValueError(f"cost, value and prior give a β of {self.beta}; name numbers nearer to each other")
 
     @property
     def beta(self) -> float:

@@ -22,6 +22,7 @@ from stdsearch.metrics.report import Report, Scores, ScoringSettings
 from stdsearch.metrics.segments import align_segments, find_segments
 from stdsearch.types import Term
 
+MOST_SECONDS = 2.0**53  # beyond, not every second has a number
 POOLED = Term("Pooled")
 COUNTS = tuple(field.name for field in fields(twv.TermCounts))
 
@@ -58,6 +59,8 @@ def score(
     words = spoken_words(rttm, coverage, word_gap=settings.word_gap)
     occurrences = find_occurrences(words, [term.text for term in terms], compare_normalize=kwlist.compare_normalize)
     seconds = total_seconds(ecf)
+    if not seconds < MOST_SECONDS:
+        raise StdSearchError(f"{sources.ecf}: covers {seconds:g} seconds, more than can be counted; mend its durations")
     if settings.segments:
         segments = find_segments(ecf, rttm, coverage, words)
         outcomes, n_trials = align_segments(hits, occurrences, segments), len(segments)
@@ -109,7 +112,7 @@ def _chosen(terms: tuple[Term, ...], where: tuple[tuple[str, str], ...], sources
         if not any(name in term.attributes for term in terms):
             there = ", ".join(sorted({key for term in terms for key in term.attributes})) or "none at all"
             raise StdSearchError(f"{sources.kwlist}: no term has the attribute {name!r}; the attributes are {there}")
-        terms = tuple(term for term in terms if re.search(pattern, term.attributes.get(name, "")))
+        terms = tuple(t for t in terms if name in t.attributes and re.search(pattern, t.attributes[name]))
     if not terms:
         asked = " and ".join(f"{name}={pattern}" for name, pattern in where)
         raise StdSearchError(f"{sources.kwlist}: no term meets {asked}")

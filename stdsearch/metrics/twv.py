@@ -282,7 +282,7 @@ def sweep(trials: Trials, weight: np.ndarray | None = None) -> Sweep:
     fa_share = np.where(trials.evaluated & ~np.isnan(others), weight, 0.0)
     fa_share /= (fa_share.sum() or np.nan) * np.nan_to_num(others, nan=1.0)
 
-    kept = trials.evaluated[trials.term]
+    kept = (trials.evaluated & (weight > 0))[trials.term]
     term, score, target = trials.term[kept], trials.score[kept], trials.target[kept]
     last = np.append(score[1:] != score[:-1], True)[: len(score)]
     return Sweep(

@@ -124,6 +124,13 @@ def test_false_hits_are_told_apart() -> None:
     }
 
 
+def test_what_was_said_yes_to_is_a_false_alarm_however_low_its_score() -> None:
+    report = scored({"light": [(60.0, 0.5, 0.01, False), (70.0, 0.5, 0.02, True)]})
+    result = analyse(report, Transcript(WORDS))
+    assert (result["false_alarms"], result["false_hits"]) == ({NOTHING: 1}, {})
+    assert [hit.tbeg for hit in false_hits(report, Transcript(WORDS))] == [70.0]
+
+
 def test_misses_are_told_apart() -> None:
     report = scored(HITS | {"sparrow": [(40.0, 0.5, 0.3, False)]})
     kinds = misses(report.outcomes)

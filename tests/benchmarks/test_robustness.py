@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conditions import Condition, unchanged
+from report import _interval as interval_of
 from robustness import join, kept, recordings, sample, spoil
 from speakers import by_speaker
 from std_task import Task, report
@@ -44,6 +45,7 @@ def test_one_long_file_holds_the_recordings_and_the_reference_moves_with_them(ta
     assert [(row.file, row.tbeg, row.ortho) for row in moved.rttm] == [
         ("joined", 0.5, "light"), ("joined", 3.0, "light"), ("joined", 102.0, "table"), ("joined", 154.0, "table"),
     ]  # fmt: skip
+    assert len({row.name for row in moved.rttm}) == 3  # no term spans two recordings of one speaker
     heard = [waveform[round(row.tbeg * SAMPLE_RATE)] for row in moved.rttm]
     np.testing.assert_allclose(heard, [0.1, 0.2, 0.2, 0.3], atol=1e-3)
 
@@ -122,3 +124,17 @@ def test_speakers_are_scored_in_their_own_recordings(task: Task) -> None:
     assert rows["readers", "bo"]["targets"] == 2
     assert rows["readers", "bo"]["map"] == 0.5  # light is missed, table is found
     assert rows["callers", ""]["map"] == 0.0
+
+
+def test_a_group_that_cannot_be_scored_is_left_out(task: Task) -> None:
+    rows = by_speaker(task, found(("KW-0", "two", 1.0, 0.8)))
+    assert [(row["corpus"], row["speaker"]) for row in rows] == [("readers", ""), ("readers", "bo")]
+
+
+def test_what_is_undefined_is_none_and_shown_as_a_dash(task: Task) -> None:
+    """MTWV in draws that only have the term without a hit."""
+    scored = report(task, found(("KW-0", "two", 1.0, 0.8)), {"KW-0", "KW-1"})
+    part = kept(scored, scored)
+    assert part["interval_95"]["mtwv"] == [None, None]
+    assert part["lost"]["mtwv"] == [0.0, None, None]
+    assert interval_of(part) == "–"

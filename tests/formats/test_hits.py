@@ -123,3 +123,12 @@ def test_select():
 )
 def test_file_id(recording, expected):
     assert file_id(recording) == expected
+
+
+@pytest.mark.parametrize("name", ["hits.xml", "hits.xml.gz"])
+def test_a_file_that_was_there_stays_if_hits_cannot_be_written(tmp_path, name):
+    (tmp_path / name).write_text("precious")
+    hits = (Hit("a", 1, 0.0, 1.0, 0.5, True),)
+    with pytest.raises(StdSearchError):
+        write_hits([TermHits("1", "ski", hits), TermHits("2\x01", "sky", hits)], tmp_path / name, "kwslist")
+    assert (tmp_path / name).read_text() == "precious"

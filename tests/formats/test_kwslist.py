@@ -8,9 +8,11 @@ from stdsearch.formats.kwslist import DetectedTerm, Hits, KWSList, read_kwslist,
 from stdsearch.types import Hit
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
+NAMES = TEXT.filter(bool)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-HITS = st.lists(st.builds(Hit, TEXT, st.integers(0, 999), NUMBERS, st.floats(0, 1e6), NUMBERS, st.booleans()))
-DETECTED = st.builds(DetectedTerm, TEXT, NUMBERS, st.none() | st.integers(0, 10**9 - 1), HITS.map(Hits.from_hits))
+TIMES = st.floats(-1e9, 1e9)
+HITS = st.lists(st.builds(Hit, NAMES, st.integers(0, 999), TIMES, st.floats(0, 1e6), NUMBERS, st.booleans()))
+DETECTED = st.builds(DetectedTerm, NAMES, NUMBERS, st.none() | st.integers(0, 10**9 - 1), HITS.map(Hits.from_hits))
 KWSLISTS = st.builds(
     KWSList,
     st.lists(DETECTED, unique_by=lambda detected: detected.kwid, max_size=4).map(tuple),

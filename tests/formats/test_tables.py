@@ -1,18 +1,21 @@
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import read_hits, write_hits
-from stdsearch.formats.tables import best_first, gather
+from stdsearch.formats.tables import COLUMNS, best_first, gather
 from stdsearch.types import Hit, TermHits
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-HITS = st.lists(st.builds(Hit, NAMES, st.integers(0, 999), NUMBERS, st.floats(0, 1e6), NUMBERS, st.booleans()))
+TIMES = st.floats(-1e9, 1e9)
+HITS = st.lists(st.builds(Hit, NAMES, st.integers(0, 999), TIMES, st.floats(0, 1e6), NUMBERS, st.booleans()))
 RESULTS = st.lists(
     st.builds(TermHits, NAMES, TEXT, HITS.map(best_first), st.floats(0, 1e6)),
     unique_by=lambda result: result.kwid,
@@ -35,6 +38,23 @@ def test_tables_keep_every_hit(tmp_path_factory, name, results):
     write_hits(results, path, name)
     kept = [TermHits(result.kwid, result.term, result.hits) for result in results if result.hits]
     assert read_hits(path, name) == (kept, {})
+
+
+@pytest.mark.parametrize(("name", "between"), [("json", ","), ("jsonl", "\n")])
+def test_hits_in_several_archives_come_together(tmp_path, name, between):
+    text = TERM % HIT + between + TERM.replace('_seconds": 0', '_seconds": 2') % HIT.replace("0.5", "0.75")
+    (tmp_path / "hits").write_text(f"[{text}]" if name == "json" else text)
+    hits = tuple(Hit("a", 1, 0.0, 1.0, score, True) for score in (0.75, 0.5))
+    assert read_hits(tmp_path / "hits", name) == ([TermHits("1", "ski", hits, 2.0)], {})
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.duration("ns"), pa.date32()])
+def test_parquet_of_dates_is_refused(tmp_path, kind):
+    columns = dict(zip(COLUMNS, (["1"], ["ski"], ["a"], [1], [0.0], [1.0], [0.5], [True]), strict=True))
+    columns["tbeg"] = pa.array([2**31 - 1], pa.int32() if kind == pa.date32() else pa.int64()).cast(kind)
+    pq.write_table(pa.table(columns), tmp_path / "hits")
+    with pytest.raises(StdSearchError, match="its column tbeg is of dates; times are seconds"):
+        read_hits(tmp_path / "hits", "parquet")
 
 
 def test_json_is_what_the_query_command_prints(tmp_path):
@@ -97,6 +117,7 @@ TERM = '{"kwid": "1", "term": "ski", "search_seconds": 0, "hits": [%s]}'
         ("csv", HEAD.replace("score,", ""), ":1", "lacks the column score; the first line must name the columns"),
         ("csv", HEAD + ROW + ROW.replace("0.5", "NaN"), ":3", "score 'NaN' is not a finite number"),
         ("csv", HEAD + ROW.replace(",1,0,1,", ",1,0,-1,"), ":2", "dur '-1' is negative"),
+        ("csv", HEAD + ROW.replace(",1,0,1,", ",1,1e300,1,"), ":2", "tbeg '1e300' is more seconds than a recording"),
         ("csv", HEAD + ROW.replace("YES", "true"), ":2", "decision 'true' must be 'YES' or 'NO'"),
         ("csv", HEAD + ROW.replace("a.wav", ""), ":2", "recording '' is empty"),
         ("csv", HEAD + ROW.replace(",YES", ""), ":2", "the row has more or fewer fields"),
@@ -107,7 +128,9 @@ TERM = '{"kwid": "1", "term": "ski", "search_seconds": 0, "hits": [%s]}'
         ("json", "[" * 100_000, "", "not sound JSON"),
         ("json", f"[{TERM % HIT.replace('0.5', 'NaN')}]", "", "score 'nan' is not a finite number"),
         ("json", f"[{TERM % HIT.replace('0.5', 'true')}]", "", "score is missing or not of type float"),
-        ("json", f"[{TERM % HIT.replace('1,', '-1,')}]", "", "channel or dur is negative or too large"),
+        ("json", f"[{TERM % HIT.replace('1,', '-1,')}]", "", "channel, tbeg or dur is negative or too large"),
+        ("json", f"[{TERM % HIT.replace('0,', '1e10,')}]", "", "channel, tbeg or dur is negative or too large"),
+        ("json", f"[{TERM % HIT},{TERM.replace('ski', 'sky') % HIT}]", "", "the kwid '1' stands for two terms"),
         ("json", f"[{TERM % HIT.replace('YES', 'true')}]", "", "decision 'true' must be 'YES' or 'NO'"),
         ("json", "[3]", "", "kwid is missing or not of type str"),
         ("jsonl", TERM % HIT + "\n\n" + TERM % '"hit"', ":3", "decision is missing or not of type str"),

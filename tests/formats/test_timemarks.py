@@ -1,5 +1,8 @@
 import io
 
+import pytest
+
+from stdsearch.errors import StdSearchError
 from stdsearch.formats.rttm import RTTMRow, read_rttm
 from stdsearch.formats.timemarks import write_ctm, write_rttm_hits
 from stdsearch.types import Hit, TermHits
@@ -28,3 +31,10 @@ def test_ctm():
     stream = io.StringIO()
     write_ctm(RESULTS[:1], stream)
     assert stream.getvalue() == "talk_a 2 5.000 0.500 salt_lake 0.100\ntalk_b 1 2.000 0.500 salt_lake 0.900\n"
+
+
+@pytest.mark.parametrize("write", [write_ctm, write_rttm_hits])
+def test_recordings_that_would_be_called_alike_are_refused(write):
+    hits = tuple(Hit(name, 1, 0.0, 1.0, 0.5, True) for name in ("my talk", "my_talk"))
+    with pytest.raises(StdSearchError, match="'my talk' and 'my_talk': would both be called 'my_talk'"):
+        write([TermHits("1", "ski", hits)], io.StringIO())

@@ -59,6 +59,21 @@ def test_weights_of_one_give_the_plain_figures():
     assert doubled.value == pytest.approx((2 * values[0] + values[1] + values[2]) / 4)
 
 
+def test_a_draw_has_the_thresholds_of_its_own_terms():
+    """Else a term that was not drawn, with the best score of all, would let a draw accept nothing."""
+    trials = Trials.from_hits(
+        np.arange(3), np.array([0.9, 0.8, 0.7]), np.ones(3, bool), np.zeros(3, bool),
+        n_targets=np.ones(3, int), n_trials=1001,
+    )  # fmt: skip
+    weight = np.array([0.0, 2.0, 1.0])
+    drawn = Trials.from_hits(
+        np.arange(3), np.array([0.8, 0.8, 0.7]), np.ones(3, bool), np.zeros(3, bool),
+        n_targets=np.ones(3, int), n_trials=1001,
+    )  # fmt: skip
+    assert twv.maximum(twv.sweep(trials, weight)).value == pytest.approx(twv.maximum(twv.sweep(drawn)).value)
+    assert twv.maximum(twv.sweep(drawn)).value < -0.6
+
+
 def test_different_references_are_refused():
     with pytest.raises(ValueError, match="same terms"):
         difference_intervals(system(np.ones(3, bool)), system(np.ones(4, bool)))

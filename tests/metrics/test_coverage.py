@@ -52,6 +52,16 @@ def test_recording_id(name, recording):
     assert recording_id(name) == recording
 
 
+def test_what_lies_before_the_first_excerpt_of_all_counts_not():
+    coverage = Coverage.from_ecf(ECF((Excerpt("a.wav", 1, 1000.0, 600.0, "cts"),), 0.0))
+    channel = coverage.number(["a"] * 3, [1] * 3)
+    assert coverage.holds(channel, np.array([10.0, 999.9, 1000.0]), np.array([11.0, 1001.0, 1600.0])).tolist() == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_a_span_counts_only_wholly_inside_one_excerpt():
     excerpts = [("a.wav", 1, 0.0, 10.0), ("a.wav", 1, 2.0, 3.0), ("a.wav", 1, 20.0, 5.0), ("a.wav", 2, 30.0, 5.0)]
     coverage = Coverage.from_ecf(ECF(tuple(Excerpt(*e, "cts") for e in excerpts), 0.0))

@@ -1,12 +1,19 @@
 import builtins
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stdsearch.errors import StdSearchError
-from stdsearch.metrics.det import DETCurve, plot_det, probit, write_det_csv
+from stdsearch.formats.ecf import ECF, Excerpt
+from stdsearch.formats.kwlist import KWList
+from stdsearch.formats.kwslist import DetectedTerm, Hits, KWSList
+from stdsearch.formats.rttm import RTTMRow
+from stdsearch.metrics import score
+from stdsearch.metrics.det import DETCurve, det_curve, plot_det, probit, write_det_csv
 from stdsearch.metrics.twv import Sweep
+from stdsearch.types import Hit, Term
 
 CURVE = DETCurve(
     "mine",
@@ -37,6 +44,29 @@ def test_svg_names_the_systems_and_their_points(tmp_path):
 def test_a_faultless_system_can_be_drawn(tmp_path):
     perfect = DETCurve("", Sweep(*(np.array([x]) for x in (0.5, 0.0, 0.0))), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), 999.9)
     plot_det([perfect], tmp_path / "det.svg")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_best_point_without_false_alarms_stands_at_the_edge(tmp_path):
+    from matplotlib.axes import Axes
+
+    at = []
+    with pytest.MonkeyPatch.context() as patch:
+        plot = Axes.plot
+        patch.setattr(Axes, "plot", lambda axes, x, y, *rest, **kw: at.append((x, y)) or plot(axes, x, y, *rest, **kw))
+        plot_det([replace(CURVE, maximum=(0.0, 0.8, 0.2))], tmp_path / "det.svg")
+    (x, y) = at[-1]
+    assert probit(1e-4) - 1 < x < probit(1e-4)
+    assert y == pytest.approx(probit(0.4), abs=0.2)  # the curve's points without false alarms are not drawn
+
+
+def test_rates_that_are_undefined_are_told():
+    hits = Hits.from_hits([Hit("a", 1, 0.0, 0.5, 0.5, True)])
+    ecf = ECF((Excerpt("a.wav", 1, 0.0, 1.0, "cts"),), 1.0)
+    said = [RTTMRow("LEXEME", "a", 1, 0.0, 0.5, "yes", "lex", "Ann", None)]
+    report = score(KWSList((DetectedTerm("1", 0.0, 0, hits),)), ecf, said, KWList((Term("1", "yes"),)))
+    with pytest.raises(StdSearchError, match="mine: has no false alarm probability"):
+        det_curve(report, "mine")
 
 
 def test_probit_is_symmetric_and_finite():

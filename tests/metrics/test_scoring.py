@@ -96,6 +96,10 @@ def test_attributes_restrict_the_terms():
     chosen = score(HITS, ECF_, RTTM, KWLIST, ScoringSettings(where=(("vocabulary", "^OOV$"), ("length", "[0-9]"))))
     assert [term.kwid for term in chosen.terms] == ["KW-2"]
     assert chosen.summary.trials == 1000
+    lacking = replace(KWLIST, terms=(*KWLIST.terms[:2], Term("KW-3", "yes")))
+    for pattern in (".*", "^(?!OOV)"):  # which an attribute that is missing would meet, were it empty
+        chosen = score(HITS, ECF_, RTTM, lacking, ScoringSettings(where=(("vocabulary", pattern),)))
+        assert "KW-3" not in [term.kwid for term in chosen.terms]
 
 
 def test_word_gap_and_tolerance():
@@ -165,6 +169,10 @@ def test_shifting_all_times_shifts_nothing(shift):
             {"ecf": ECF((Excerpt("news", 1, 10, 1, "cts"),), 1), "rttm": [word(10, "yes"), word(10.5, "yes")]},
             "ecf.xml: 1 trials are too few for 2 targets",
         ),
+        (
+            {"ecf": replace(ECF_, excerpts=(replace(ECF_.excerpts[0], dur=1e20),))},
+            "ecf.xml: covers 1e+20 seconds, more than can be counted",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(change, message):
@@ -176,7 +184,8 @@ def test_inputs_that_do_not_fit_are_refused(change, message):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cost": 0.0}, {"value": -1.0}, {"prior": 1.0}, {"prior": float("nan")}, {"tolerance": -0.1}]
+    "wrong",
+    [{"cost": 0.0}, {"value": -1.0}, {"prior": 1.0}, {"prior": float("nan")}, {"tolerance": -0.1}, {"prior": 1e-320}],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

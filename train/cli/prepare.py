@@ -108,8 +108,9 @@ def prepare(
 
 def _show_report(report: "Report", console: "Console") -> None:
     """What was kept and dropped, as tables."""
-    from rich.markup import escape
     from rich.table import Table
+
+    from stdsearch.cli.text import cell
 
     kept = Table("split", "utterances", "speakers", "words", "hours", title="kept", title_justify="left")
     for split, row in report.kept.items():
@@ -118,7 +119,7 @@ def _show_report(report: "Report", console: "Console") -> None:
     if report.dropped:
         dropped = Table("why", "utterances", "the first", title="dropped", title_justify="left")
         for reason, count, detail in report.reasons():
-            dropped.add_row(reason, str(count), escape(detail))
+            dropped.add_row(reason, str(count), cell(detail))
         console.print(dropped)
     if report.guessed:
         console.print(f"words in no dictionary, pronounced by their spelling: {len(report.guessed)}")
