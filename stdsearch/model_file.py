@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -30,10 +30,12 @@ def write_model(path: Path, weights: Mapping[str, Tensor], header: Mapping[str, 
         name: value.detach().to("cpu", torch.float16).contiguous() if value.is_floating_point() else value.cpu()
         for name, value in weights.items()
     }
+    partial = path.with_name(f"{path.name}.new")
     try:
-        save_file(stored, path, metadata=dict(header))
-    except (SafetensorError, OSError) as error:
-        raise StdSearchError(f"{path}: cannot be written ({error}); name another place") from None
+        partial.write_bytes(save(stored, metadata=dict(header)))  # save_file would let nobody else read it
+        partial.replace(path)
+    except OSError as error:
+        raise StdSearchError(f"{path}: cannot be written ({error.strerror}); name another place") from None
 
 
 def read_model(path: Path, *, what: str, version: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:

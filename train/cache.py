@@ -15,6 +15,7 @@ from stdsearch.errors import StdSearchError
 
 T = TypeVar("T")
 AT_ONCE = 64  # items computed before any of them is written
+ROW_BYTES = 2  # of each value of a row
 
 
 def cached_rows(
@@ -32,12 +33,22 @@ def cached_rows(
     map that may be changed without changing the file. Two runs that share a cache may fill it at the same time.
     """
     file, index = cache / f"{name}.f16", cache / f"{name}.npy"
-    if not index.exists():
+    offset = _read_index(file, index, width)
+    if offset is None:
         _write(file, index, progress(items), compute)
-    offset = np.load(index)
+        offset = np.load(index)
     shape = (int(offset[-1]), width)
     # copy-on-write, for torch takes no array that cannot be written to
     return np.memmap(file, np.float16, "c", shape=shape) if shape[0] else np.empty(shape, np.float16), offset
+
+
+def _read_index(file: Path, index: Path, width: int) -> np.ndarray | None:
+    """Where each item's rows begin; None if they have to be made, for something is missing or not whole."""
+    try:
+        offset: np.ndarray = np.load(index)
+        return offset if file.stat().st_size == int(offset[-1]) * width * ROW_BYTES else None
+    except (OSError, EOFError, ValueError):
+        return None
 
 
 def _write(file: Path, index: Path, items: Iterable[T], compute: Callable[[T], np.ndarray]) -> None:

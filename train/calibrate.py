@@ -55,7 +55,8 @@ class Task:
         for term, first, last in zip(found.term, found.first, found.last, strict=True):
             key = (kwlist.terms[term].kwid, *channels[words.channel[first]])
             occurrences[key].append((words.tbeg[first], words.tend[last]))
-        examples = read_examples(folder / "examples.tsv") if (folder / "examples.tsv").exists() else {}
+        spoken = read_examples(folder / "examples.tsv") if (folder / "examples.tsv").exists() else {}
+        examples = {term.kwid: spoken[term.kwid] for term in kwlist.terms if term.kwid in spoken}
         return cls(kwlist.terms, examples, occurrences)
 
     def requests(self, mode: str) -> list[Request]:
@@ -117,7 +118,7 @@ def collect(task: Task, archive: Archive, requests: Iterable[Request]) -> list[L
 
 def fit_calibration(terms: Sequence[Labelled]) -> Calibration:
     """The calibration that best explains which candidates are true."""
-    true = np.concatenate([term.true for term in terms])
+    true = np.concatenate([np.empty(0, bool), *(term.true for term in terms)])
     if not true.any() or true.all():
         raise StdSearchError("the task gives no true candidate, or no false one; calibrate on an archive that holds it")
     names = list(terms[0].features)

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the latest, from which it resumes, and the best, which patience keeps."""
+"""What a run leaves: the latest checkpoint, from which it resumes, the best, which patience keeps, and its log."""
 
 import json
 from pathlib import Path
@@ -38,6 +38,7 @@ class Run:
         Raises StdSearchError for a checkpoint that cannot be read or has another identity.
         """
         if not self.latest.exists():
+            self.best.unlink(missing_ok=True)  # it is of a run that nobody goes on with
             return 0
         state = read(self.latest)
         was = json.loads(state["identity"])
@@ -62,6 +63,19 @@ class Run:
                 f"{path}: cannot be written ({reason}); mend that, and the same command goes on"
             ) from None
         partial.replace(path)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log up to one that is not whole, as a process that was killed, or a full disk, leaves it."""
+    lines: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+        if not line.endswith("\n"):
+            return lines[:-1]
+    return lines
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stdsearch.encoder.span import STRIDE
+from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
 from train.augment import LOG_FLOOR, Augment
 from train.speech import Phones, SpeechData
@@ -97,7 +98,7 @@ class Batches:
         seed: int,
     ) -> None:
         self.data, self.settings, self.augment, self.dictionary, self.seed = data, settings, augment, dictionary, seed
-        self.cumulative = np.cumsum(weights) / np.sum(weights)
+        self.cumulative, self.is_drawn = np.cumsum(weights) / np.sum(weights), weights > 0
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -130,6 +131,10 @@ class Batches:
             isolated_cuts.append(_Cut(cut.utterance, start, cut.speed))
             isolated_spans.append((len(cuts) + len(isolated_spans), lead, lead + e - b, phones))
             ends.append(min(s.isolated_seconds, lead + e - b + after))
+        if not isolated_cuts:
+            raise StdSearchError(
+                f"step {step}: no word of {s.min_phones} phones or more in {s.crops} crops; give more speech"
+            )
         isolated = self._crops(isolated_cuts, np.array(ends), augment, s.isolated_seconds)
         spans += isolated_spans
 
@@ -162,7 +167,8 @@ class Batches:
             random.shuffle(long_words)
             for word in long_words:
                 speaker = data.utterances[utterance].speaker
-                others = [o for o in data.by_word[word.text] if data.utterances[o[0]].speaker != speaker]
+                said = [other for other in data.by_word[word.text] if self.is_drawn[other[0]]]
+                others = [other for other in said if data.utterances[other[0]].speaker != speaker]
                 if others:
                     picks[i] = (int(utterance), (word.tbeg + word.tend) / 2)
                     picks.append(others[int(random.integers(len(others)))])
@@ -190,7 +196,7 @@ class Batches:
         edges = np.zeros(phones.shape, dtype=np.float32)
         middles = (np.arange(n_frames // 2) * 2 + 0.5) * hop  # mel frame t is centred on t * hop
         for i, cut in enumerate(cuts):
-            first = round(cut.tbeg / hop)
+            first = min(round(cut.tbeg / hop), data.n_frames(cut.utterance) - 1)
             n = min(n_read, data.n_frames(cut.utterance) - first)
             at = int(data.offset[cut.utterance]) + first
             mel[i, :n] = data.mel[at : at + n].float()

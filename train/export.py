@@ -54,7 +54,7 @@ def export(run: Path, model: Path) -> dict[str, Any]:
     try:
         state = checkpoint.read(best if best.exists() else run / "checkpoint.pt")
         about = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = checkpoint.read_log(run / "log.jsonl")
         identity = json.loads(state["identity"])
     except (OSError, ValueError, KeyError, StdSearchError) as error:
         raise StdSearchError(f"{run}: holds no run that can be exported ({error}); train first") from error

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from stdsearch.audio import read
 from stdsearch.encoder import SpanEncoder
 from stdsearch.encoder.span import STRIDE
 from train.augment import AugmentSettings, augmenter
 from train.cache import cached_rows
-from train.manifest import Utterance
+from train.manifest import Utterance, file_state
 from train.speech import Progress, Speech
 
 
@@ -44,14 +43,13 @@ class FrameData(Speech):
         number = {u.utterance: i for i, u in enumerate(self.utterances)}
 
         def compute(u: Utterance) -> np.ndarray:
-            waveform = read(folder / u.audio, channel=u.channel, tbeg=u.tbeg, dur=u.dur)
-            mel = encoder.log_mel(torch.from_numpy(waveform))
+            mel = encoder.log_mel(torch.from_numpy(self.waveform(u, folder)))
             change = changed(number[u.utterance]) if changed else None
             made = [change(mel[None])[0] for _ in range(copies)] if change else []
             return _encode(encoder, torch.stack([mel, *made])).reshape(-1, self.width)
 
-        about = (copies, settings, [path.name for path in noise]) if copies else ()
-        name = self.cache_name("frames", encoder.fingerprint, about)
+        about = (copies, settings, list(map(file_state, noise))) if copies else ()
+        name = self.cache_name("frames", folder, encoder.fingerprint, about)
         self.hidden, self.offset = cached_rows(cache, name, self.width, self.utterances, compute, progress)
 
     @property

@@ -7,11 +7,12 @@ and resumed sees what an undisturbed one would.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -63,13 +64,22 @@ class _Stopwatch:
         return {stage: round(seconds, 1) for stage, seconds in self.seconds.items()}
 
 
-def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dict[str, Any]], None]) -> nn.Module:
+def fit(
+    recipe: Recipe,
+    out: Path,
+    settings: LoopSettings,
+    report: Callable[[dict[str, Any]], None],
+    *,
+    data: str = "",
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
     """The averaged model after all steps, or the best one if patience ended; a run that is in `out` is resumed.
 
-    `out` gets log.jsonl, checkpoint.pt and, with patience, best.pt. report is called with every line of the log; a line
-    holds means since the line before, and since the start of the process the seconds of its stages, of which "wait"
-    is for data. Raises StdSearchError if the loss stops being finite, leaving the last checkpoint, or if the
-    checkpoint there belongs to another recipe or other settings.
+    `out` gets run.json, which holds what is said about the run, log.jsonl, checkpoint.pt and, with patience, best.pt.
+    report is called with every line of the log; a line holds means since the line before, and since the start of the
+    process the seconds of its stages, of which "wait" is for data. data: a name for what is learnt from. Raises
+    StdSearchError if the loss stops being finite, leaving the last checkpoint, or if the checkpoint there belongs to
+    another recipe, other settings or other data.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -79,10 +89,12 @@ def fit(recipe: Recipe, out: Path, settings: LoopSettings, report: Callable[[dic
     groups = recipe.parameter_groups(settings.weight_decay)
     optimizer = _optimizer(groups, settings)
     identity = {"recipe": recipe.name, "product": recipe.product, **recipe.settings(), "loop": asdict(settings)}
+    identity["data"] = data
     if recipe.start:
         identity["start"] = recipe.start
     run = checkpoint.Run(out, identity)
     first = run.resume(model, average, optimizer)
+    (out / "run.json").write_text(json.dumps(dict(about), indent=1), encoding="utf-8")
     log_file = out / "log.jsonl"
     earlier = _rewind(log_file, first)
     judged = [line[f"dev_{recipe.criterion}"] for line in earlier if f"dev_{recipe.criterion}" in line]
@@ -162,7 +174,6 @@ def _is_over(judged: list[float], patience: int) -> bool:
 
 def _rewind(log: Path, step: int) -> list[dict[str, Any]]:
     """The lines of the log up to a step, which are left there: what followed its checkpoint is done again."""
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    log.write_text("".join(kept), encoding="utf-8")
-    return [json.loads(line) for line in kept]
+    kept = [line for line in checkpoint.read_log(log) if line["step"] <= step] if log.exists() else []
+    log.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    return kept

@@ -20,6 +20,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONES
 
 _PHONE = {phone: phone for phone in PHONES}  # one string object for all spans of a phone
+SLACK_SECONDS = 0.1  # that words may end after what there is of their audio
 _OPTIONAL = {"corpus": "", "channel": 1, "attributes": {}}
 
 
@@ -80,6 +81,15 @@ def read_manifest(path: Path) -> list[Utterance]:
     if not utterances:
         raise StdSearchError(f"{path}: holds no utterance; make it with `stdsearch train prepare`")
     return list(utterances.values())
+
+
+def file_state(path: Path) -> tuple[object, ...]:
+    """Where a file is, its bytes, and when it was last changed: whether what was made of it still holds."""
+    try:
+        facts = path.stat()
+    except OSError:  # reading it will say so
+        return ()
+    return os.path.abspath(path), facts.st_size, facts.st_mtime_ns
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
@@ -184,8 +194,11 @@ def _utterance(record: dict, place: str) -> Utterance:
             raise StdSearchError(f'{place}: "{key}" is missing or of the wrong kind; see docs/prepare.md')
     if not (0 <= record["tbeg"] < math.inf and 0 < record["dur"] < math.inf and record["channel"] >= 1):
         raise StdSearchError(f'{place}: "tbeg", "dur" and "channel" name no stretch of audio; correct them')
+    words = words_from_json(record["words"], place)
+    if words and words[-1].tend > record["dur"] + SLACK_SECONDS:
+        raise StdSearchError(f"{place}: words go on after the utterance ends; align it anew, or correct its dur")
     values = {key: record[key] for key in Utterance.__dataclass_fields__}
-    return Utterance(**values | {"audio": Path(record["audio"]), "words": words_from_json(record["words"], place)})
+    return Utterance(**values | {"audio": Path(record["audio"]), "words": words})
 
 
 def _to_json(utterance: Utterance) -> dict:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stdsearch.audio import read
+from stdsearch.audio import SAMPLE_RATE, read
+from stdsearch.errors import StdSearchError
 from stdsearch.features import LogMel, MelSettings
 from stdsearch.phones import PHONE_INDEX, SILENCE, SYMBOLS
 from train.cache import cached_rows
-from train.manifest import Utterance
+from train.manifest import SLACK_SECONDS, Utterance, file_state
 
 EDGE_REACH = 0.02  # seconds from the middle of a stretch of 20 ms to an edge that is in or beside it
 
@@ -37,9 +38,18 @@ class Speech:
         counts: np.ndarray = np.searchsorted(edges, times + EDGE_REACH) - np.searchsorted(edges, times - EDGE_REACH)
         return counts > 0
 
-    def cache_name(self, kind: str, *settings: object) -> str:
-        """A name for features of these utterances, made with some settings."""
-        where = [(u.utterance, str(u.audio), u.channel, u.tbeg, u.dur) for u in self.utterances]
+    def waveform(self, utterance: Utterance, folder: Path) -> np.ndarray:
+        """The samples (n,) of an utterance; StdSearchError if they end before its words do."""
+        path = folder / utterance.audio
+        waveform = read(path, channel=utterance.channel, tbeg=utterance.tbeg, dur=utterance.dur)
+        if len(waveform) < (utterance.words[-1].tend - SLACK_SECONDS) * SAMPLE_RATE:
+            seconds = utterance.tbeg + len(waveform) / SAMPLE_RATE
+            raise StdSearchError(f"{path}: breaks off after {seconds:.2f} s; leave it out, or copy it again")
+        return waveform
+
+    def cache_name(self, kind: str, folder: Path, *settings: object) -> str:
+        """A name for features of these utterances, made with some settings, while their files are as they are."""
+        where = [(u.utterance, file_state(folder / u.audio), u.channel, u.tbeg, u.dur) for u in self.utterances]
         return f"{kind}-{hashlib.sha256(repr((*settings, where)).encode()).hexdigest()[:16]}"
 
 
@@ -63,11 +73,10 @@ class SpeechData(Speech):
         log_mel = LogMel(mel)
 
         def compute(u: Utterance) -> np.ndarray:
-            waveform = read(folder / u.audio, channel=u.channel, tbeg=u.tbeg, dur=u.dur)
-            frames: np.ndarray = log_mel(torch.from_numpy(waveform)).numpy()
+            frames: np.ndarray = log_mel(torch.from_numpy(self.waveform(u, folder))).numpy()
             return frames
 
-        name = self.cache_name("mel", mel)
+        name = self.cache_name("mel", folder, mel)
         rows, self.offset = cached_rows(cache, name, mel.n_mels, self.utterances, compute, progress)
         self.mel = torch.from_numpy(rows)
         self.by_word: dict[str, list[tuple[int, float]]] = defaultdict(list)

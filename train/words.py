@@ -4,7 +4,7 @@ A class is a phone string, so that words that sound alike are one and share thei
 is the same on every machine.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,14 +102,9 @@ class WordBatches:
         settings: WordSettings,
         augment: Callable[[int], Augment] | None,
         seed: int,
-        *,
-        corpus_weight: Mapping[str, float],
     ) -> None:
         self.data, self.settings, self.augment, self.seed = data, settings, augment, seed
         self.clips = find_clips(data, settings)
-        weights = [corpus_weight.get(data.utterances[clip.utterance].corpus, 1.0) for clip in self.clips]
-        self.clips = [clip for clip, weight in zip(self.clips, weights, strict=True) if weight > 0]
-        self.weights = np.array([weight for weight in weights if weight > 0])
         self.classes = list(dict.fromkeys(clip.phones for clip in self.clips))
         if len(self.classes) < 2:
             raise StdSearchError(
@@ -147,7 +142,6 @@ class WordBatches:
     def _instances(self, members: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """So many of a word's clips, none again before all were taken."""
         n = self.settings.instances
-        share = self.weights[members] / self.weights[members].sum()
-        rounds = [random.choice(members, len(members), replace=False, p=share) for _ in range(-(-n // len(members)))]
+        rounds = [random.permutation(members) for _ in range(-(-n // len(members)))]
         drawn: np.ndarray = np.concatenate(rounds)[:n]
         return drawn

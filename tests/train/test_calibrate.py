@@ -56,5 +56,6 @@ def test_probabilities_are_calibrated_and_context_helps():
 
 def test_a_task_that_nothing_was_found_of_is_refused():
     nothing = Labelled({"first": np.zeros(3)}, np.zeros(3, bool))
-    with pytest.raises(StdSearchError, match="no true candidate"):
-        fit_calibration([nothing])
+    for terms in ([nothing], []):
+        with pytest.raises(StdSearchError, match="no true candidate"):
+            fit_calibration(terms)

@@ -1,6 +1,7 @@
 """Batches: planted utterances whose phones are told apart by the mel bin that they light up."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from stdsearch.audio import write_wav
+from stdsearch.errors import StdSearchError
 from stdsearch.features import MelSettings
 from stdsearch.phones import PHONE_INDEX
 from train.augment import Augment, AugmentSettings
@@ -48,6 +50,19 @@ def batches(data, settings=SMALL, augment=QUIET):
     dictionary = [("D", "AO", "G"), ("K", "AE", "T", "S")]
     make = lambda seed: Augment(augment, noise, hop=0.01, band_limit_bin=60, seed=seed)  # noqa: E731
     return Batches(data, settings, make, dictionary, np.ones(len(data.utterances)), seed=3)
+
+
+def test_speech_of_words_too_short_is_told(data):
+    with pytest.raises(StdSearchError, match="step 0: no word of 9 phones or more in 6 crops; give more speech"):
+        batches(data, replace(SMALL, min_phones=9))(0)
+
+
+def test_a_corpus_of_no_weight_is_no_other_speaker_either(data):
+    made = batches(data, replace(SMALL, paired=1.0))
+    made.is_drawn = np.array([True] * 3 + [False] * 3)
+    made.cumulative = np.cumsum(made.is_drawn) / 3
+    drawn = {u for step in range(20) for u, _ in made._pick_crops(np.random.default_rng(step))}
+    assert drawn == {0, 1, 2}
 
 
 def test_a_batch_is_the_same_each_time_and_differs_from_the_next(data):

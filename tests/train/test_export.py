@@ -2,6 +2,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,31 @@ def test_there_may_be_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert commit() == ""
 
 
-@pytest.mark.parametrize("file", ["checkpoint.pt", "run.json", "log.jsonl"])
-@pytest.mark.parametrize("content", [None, b"nothing of the kind", b"PK\x03\x04"])
+@pytest.mark.parametrize("end", ['{"step": 25, "sec', "\0\0\0\n"])
+def test_a_log_whose_end_was_lost_is_read_as_far_as_it_goes(
+    trained: tuple[Path, SpanModel], tmp_path: Path, end: str
+) -> None:
+    run, _ = trained
+    figures = export(run, tmp_path / "whole.safetensors")
+    with (run / "log.jsonl").open("a") as log:
+        log.write(end)
+    assert export(run, tmp_path / "tiny.safetensors") == figures
+
+
+def test_a_model_can_be_read_by_whom_files_can(trained: tuple[Path, SpanModel], tmp_path: Path) -> None:
+    export(trained[0], tmp_path / "tiny.safetensors")
+    (tmp_path / "file").touch()
+    assert (tmp_path / "tiny.safetensors").stat().st_mode == (tmp_path / "file").stat().st_mode
+    assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *product(["checkpoint.pt", "run.json"], [None, b"nothing of the kind", b"PK\x03\x04"]),
+        ("log.jsonl", None),
+    ],
+)
 def test_a_run_that_is_none_is_told(
     trained: tuple[Path, SpanModel], tmp_path: Path, file: str, content: bytes | None
 ) -> None:

@@ -155,6 +155,19 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         fit(Line(), tmp_path, replace(SETTINGS, seed=1), lambda line: None)
 
 
+def test_a_run_that_is_refused_changes_nothing(tmp_path: Path) -> None:
+    fit(Line(), tmp_path, SETTINGS, print, data="this", about={"recipe": "line"})
+    with pytest.raises(StdSearchError, match="made with another data"):
+        fit(Line(), tmp_path, SETTINGS, print, data="that", about={"recipe": "other"})
+    assert json.loads((tmp_path / "run.json").read_text()) == {"recipe": "line"}
+
+
+def test_the_best_of_a_run_that_nobody_goes_on_with_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"of a run that was stopped before its first checkpoint")
+    fit(Line(), tmp_path, SETTINGS, print)
+    assert not (tmp_path / "best.pt").exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b"no checkpoint", b"PK\x03\x04"])
 def test_a_damaged_checkpoint_is_told_in_a_line(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(damage)

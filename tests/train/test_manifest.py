@@ -83,6 +83,7 @@ def test_words_are_read_from_a_manifest_and_from_bare_alignments(tmp_path):
         ({"words": [["cat", 0.1, 0.4, [["K", 0.1, float("nan")]]]]}, "run backwards"),
         ({"words": [["cat", 0.1, 0.4, [["K", 0.1, 0.5]]]]}, "run backwards"),
         ({"words": [["cat", 0.1, 0.4, []]]}, "run backwards"),
+        ({"dur": 0.2}, "words go on after the utterance ends"),
     ],
 )
 def test_an_unsound_line_is_named(tmp_path, change, complaint):

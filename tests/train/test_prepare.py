@@ -11,7 +11,7 @@ from stdsearch.audio import write_wav
 from stdsearch.errors import StdSearchError
 from train.cli.prepare import prepare as prepare_command
 from train.manifest import PhoneSpan, Utterance, Word, read_manifest, read_words, write_manifest
-from train.prepare.run import prepare
+from train.prepare.run import Files, prepare
 from train.prepare.source import SourceUtterance
 from train.prepare.table import read_table
 from train.prepare.transcript import words_of
@@ -190,6 +190,21 @@ def test_an_interrupted_preparation_goes_on(tmp_path, noise):
     prepare(sources, tmp_path / "whole.jsonl", alignments=given)
     assert (tmp_path / "m.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not (tmp_path / "m.work.jsonl").exists()
+
+
+def test_two_preparations_of_one_manifest_do_not_meet(tmp_path):
+    with (
+        WorkFile(tmp_path / "m.work.jsonl"),
+        pytest.raises(StdSearchError, match="another preparation works on it"),
+    ):
+        WorkFile(tmp_path / "m.work.jsonl")
+    with WorkFile(tmp_path / "m.work.jsonl"):
+        pass
+
+
+def test_manifests_of_one_stem_have_files_of_their_own(tmp_path):
+    names = {Files(tmp_path / name).report.name for name in ("speech.a", "speech.b", "speech.jsonl")}
+    assert names == {"speech.a.report.json", "speech.b.report.json", "speech.report.json"}
 
 
 def test_a_work_file_that_cannot_be_written_is_named(tmp_path):

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,27 @@ def test_a_bad_table_is_refused_in_one_line(tmp_path, name, content, complaint):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.tsv", "audio\ttext\tclient\na.wav\thi\tx\n"),
+        ("t.jsonl", '{"audio": "a.wav", "text": "hi", "client": "x"}\n'),
+    ],
+)
+def test_a_column_that_is_not_there_is_told_though_it_need_not_be(tmp_path, name, content):
+    """Else each file would count as a speaker of its own, and speakers be held out only in part."""
+    path = write_files(tmp_path, {name: content}) / name
+    with pytest.raises(StdSearchError, match=r"has no column clinet, only audio, client, text; correct --column"):
+        read_table(path, columns={"speaker": "clinet"})
+    assert [u.speaker for u in read_table(path, columns={"speaker": "client"})] == ["x"]
+
+
+def test_audio_whose_name_is_no_text_is_told(tmp_path):
+    path = write_files(tmp_path, {"t.tsv": "audio\ttext\na.wav\thi\n"}) / "t.tsv"
+    with pytest.raises(StdSearchError, match="has a name that is not UTF-8; rename it"):
+        read_table(path, audio_root=Path(os.fsdecode(b"caf\xe9")))
+
+
 def test_a_table_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(StdSearchError, match="cannot be read"):
         read_table(tmp_path / "none.tsv")
@@ -110,6 +132,7 @@ def librispeech(tmp_path):
             "train-clean-100/19/198/19-198-0000.flac": "",
             "train-clean-100/19/198/19-198-0001.mp3": "",
             "dev-other/84/121/84-121-0000.flac": "",
+            "dev-other/84/121/84-121-0000.lab": "GO",
             "dev-other/84/121/84-121.trans.txt": "84-121-0000 GO\n84-121-0001\n",
         },
     )
@@ -168,7 +191,9 @@ def test_a_kaldi_directory(tmp_path):
         ("segments", "u1 call 2\n", "segments:1: a segment is"),
         ("segments", "u1 call 2 nan\n", "segments:1: the segment ends before it begins"),
         ("segments", "u1 call -2 1\nu2 call 0 1\n", "-2 s + 3.0 s is no stretch"),
-        ("reco2file_and_channel", "call call C\n", "reco2file_and_channel:1: channel C is unknown"),
+        ("reco2file_and_channel", "call call C\n", "reco2file_and_channel:1: channel 'C' is unknown"),
+        ("reco2file_and_channel", "call\n", "reco2file_and_channel:1: channel '' is unknown"),
+        ("utt2spk", "u1\nu2 bo\nsolo cleo\n", "text:1: u1 has no speaker"),
         ("text", "", "holds no utterance"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_verifier_is_exported(run: Run, manifest: Path, tmp_path: Path, encode
 def test_a_recipe_has_the_options_that_it_heeds(run: Run) -> None:
     offered = {name: run(name, "--help").stdout for name in RECIPES}
     assert [name for name, text in offered.items() if "--encoder" in text] == ["plcl"]
-    assert [name for name, text in offered.items() if "--corpus-weight" not in text] == ["plcl"]
+    assert [name for name, text in offered.items() if "--corpus-weight" in text] == ["span"]
 
 
 def test_a_variant_is_what_is_trained(run: Run, manifest: Path, tmp_path: Path) -> None:
@@ -157,10 +157,32 @@ def test_speakers_in_two_splits_are_refused_unless_told(run: Run, manifest: Path
 
 
 @pytest.mark.parametrize(
+    ("weights", "complaint"),
+    [(["mad=0"], "has no corpus 'mad' in train; its corpora are made"), (["made=0"], "leaves no corpus to train on")],
+)
+def test_corpora_that_cannot_be_weighed_are_told(run: Run, manifest: Path, weights: list[str], complaint: str) -> None:
+    options = [part for weight in weights for part in ("--corpus-weight", weight)]
+    result = run("span", "--data", manifest, "--out", "run", "--steps", 1, "--threads", 1, *options)
+    assert isinstance(result.exception, StdSearchError)
+    assert complaint in str(result.exception)
+
+
+def test_a_run_on_other_data_is_refused(run: Run, manifest: Path, tmp_path: Path) -> None:
+    utterances = [replace(u, audio=manifest.parent / u.audio) for u in read_manifest(manifest)]
+    for n, some in enumerate((utterances, utterances[1:])):
+        write_manifest(tmp_path / f"{n}.jsonl", some)
+    assert run("jmcl", "--data", "0.jsonl", "--out", "run", "--steps", 1, "--threads", 1).exit_code == 0
+    result = run("jmcl", "--data", "1.jsonl", "--out", "run", "--steps", 1, "--threads", 1)
+    assert isinstance(result.exception, StdSearchError)
+    assert "data" in str(result.exception)
+
+
+@pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (("--device", "cuda:99"), "--device cuda:99: cannot be used"),
         (("--device", "toaster"), "--device toaster: cannot be used"),
+        (("--device", "meta"), "--device meta: cannot be used"),
         (("--cache", "file"), "file: cannot be made"),
     ],
 )

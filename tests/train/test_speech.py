@@ -1,10 +1,14 @@
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from stdsearch.audio import read
+from stdsearch.audio import read, write_wav
 from stdsearch.errors import StdSearchError
 from stdsearch.features import LogMel, MelSettings
 from stdsearch.phones import PHONE_INDEX
@@ -26,16 +30,56 @@ def test_log_mel_is_that_of_each_utterance(manifest: Path, tmp_path: Path, utter
     assert data.seconds == pytest.approx(3 * 2.4, abs=0.05)
 
 
+def refuse(items: Sequence[Utterance]) -> Iterable[Utterance]:
+    raise AssertionError("audio was read")
+
+
 def test_features_are_made_once(manifest: Path, tmp_path: Path, utterances: list[Utterance]) -> None:
     read_first: list[Utterance] = []
     first = SpeechData(
         utterances, manifest.parent, MelSettings(), tmp_path, lambda u: (read_first.append(i) or i for i in u)
     )  # type: ignore[func-returns-value]
-    again = SpeechData(utterances, Path("/nowhere"), MelSettings(), tmp_path)
+    again = SpeechData(utterances, manifest.parent, MelSettings(), tmp_path, refuse)
     assert read_first == utterances
     assert torch.equal(first.mel, again.mel)
     assert SpeechData(utterances[:2], manifest.parent, MelSettings(), tmp_path).mel.shape == (2 * 241, 80)
     assert SpeechData(utterances, manifest.parent, MelSettings(n_mels=40), tmp_path).mel.shape == (3 * 241, 40)
+
+
+def test_audio_that_is_another_has_features_of_its_own(
+    manifest: Path, tmp_path: Path, utterances: list[Utterance]
+) -> None:
+    """Of the same names below another folder, and where files were replaced."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for utterance in utterances:
+            shutil.copy(manifest.parent / utterance.audio, tmp_path / folder)
+    write_wav(tmp_path / "b" / utterances[0].audio, np.zeros(round(2.4 * 16000)))
+    cache = tmp_path / "cache"
+    first, other = (SpeechData(utterances, tmp_path / name, MelSettings(), cache).mel[:241] for name in ("a", "b"))
+    assert not torch.equal(first, other)
+    shutil.copy(tmp_path / "b" / utterances[0].audio, tmp_path / "a")
+    os.utime(tmp_path / "a" / utterances[0].audio, (0, 0))
+    assert torch.equal(SpeechData(utterances, tmp_path / "a", MelSettings(), cache).mel[:241], other)
+
+
+@pytest.mark.parametrize(("suffix", "keep"), [(".f16", None), (".f16", 1000), (".npy", 10)])
+def test_features_that_are_not_whole_are_made_again(
+    manifest: Path, tmp_path: Path, utterances: list[Utterance], suffix: str, keep: int | None
+) -> None:
+    first = SpeechData(utterances, manifest.parent, MelSettings(), tmp_path).mel.clone()
+    (file,) = tmp_path.glob(f"*{suffix}")
+    if keep is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:keep])
+    assert torch.equal(SpeechData(utterances, manifest.parent, MelSettings(), tmp_path).mel, first)
+
+
+def test_audio_that_ends_before_its_words_is_told(manifest: Path, tmp_path: Path, utterances: list[Utterance]) -> None:
+    brief = replace(utterances[0], dur=1.0)  # as of a file that breaks off
+    with pytest.raises(StdSearchError, match=r"u0\.wav: breaks off after 1\.00 s; leave it out"):
+        SpeechData([brief], manifest.parent, MelSettings(), tmp_path)
 
 
 def test_features_that_were_interrupted_are_made_again(

@@ -26,8 +26,8 @@ def data(manifest: Path, tmp_path: Path) -> SpeechData:
     )
 
 
-def batches(data: SpeechData, settings: WordSettings = SETTINGS, **options: object) -> WordBatches:
-    return WordBatches(data, settings, None, 5, **{"corpus_weight": {}, **options})  # type: ignore[arg-type]
+def batches(data: SpeechData, settings: WordSettings = SETTINGS) -> WordBatches:
+    return WordBatches(data, settings, None, 5)
 
 
 def test_words_are_chosen_by_duration_and_letters(data: SpeechData) -> None:
@@ -57,7 +57,7 @@ def test_a_batch_holds_the_words_that_it_claims(data: SpeechData) -> None:
 def test_a_batch_is_the_same_each_time_and_differs_from_the_next(data: SpeechData) -> None:
     noisy = replace(SETTINGS, border_noise=0.02)
     augment = augmenter(AugmentSettings(), MelSettings(), [])
-    made = [WordBatches(data, noisy, augment, 5, corpus_weight={}) for _ in range(2)]
+    made = [WordBatches(data, noisy, augment, 5) for _ in range(2)]
     assert torch.equal(made[0](7).mel, made[1](7).mel)
     assert not torch.equal(made[0](7).mel, made[0](8).mel)
 
@@ -81,12 +81,6 @@ def test_more_words_than_there_are_is_all_of_them(data: SpeechData) -> None:
     assert len(batches(data, replace(SETTINGS, words=100))(0).label) == 3
 
 
-def test_a_corpus_of_no_weight_is_never_drawn(data: SpeechData) -> None:
-    data.utterances = [replace(u, corpus="other") if u.speaker == "s0" else u for u in data.utterances]
-    kept = batches(data, corpus_weight={"other": 0.0}).clips
-    assert {data.utterances[clip.utterance].speaker for clip in kept} == {"s1", "s2"}
-
-
 def test_too_few_words_are_told(data: SpeechData) -> None:
     with pytest.raises(StdSearchError, match=r"has 1 words of 0.3 to 2 s and 6 letters or more; give more speech"):
         batches(data, replace(SETTINGS, min_letters=6))
@@ -94,7 +88,7 @@ def test_too_few_words_are_told(data: SpeechData) -> None:
 
 def test_speed_changes_the_lengths(data: SpeechData) -> None:
     augment = augmenter(AugmentSettings(speed=0.3), MelSettings(), [])
-    changed = WordBatches(data, SETTINGS, augment, 5, corpus_weight={})(0)
+    changed = WordBatches(data, SETTINGS, augment, 5)(0)
     plain = batches(data)(0)
     assert changed.lengths.tolist() != plain.lengths.tolist()
     assert (changed.lengths / plain.lengths).numpy() == pytest.approx(1, abs=0.45)

@@ -1,6 +1,5 @@
 """`stdsearch train prepare`: where the words and phones of transcribed speech are said."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=FILE, required=True, help="Manifest to write (JSON lines).")
 @click.option("--alignments", type=FILE, help="Words with times that are known already: a manifest, or JSON lines.")
 @click.option("--lexicon", type=FILE, help="Pronunciations of words of your own.")
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes [default: a core each].")
 @click.option("--split", default="train", show_default=True, help="Split of utterances that name none.")
 @click.option(
     "--hold-out",
@@ -48,7 +47,7 @@ def prepare(
     out: Path,
     alignments: Path | None,
     lexicon: Path | None,
-    jobs: int,
+    jobs: int | None,
     split: str,
     hold_out: tuple[tuple[str, float], ...],
     audio_root: Path | None,
@@ -63,6 +62,7 @@ def prepare(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from stdsearch.threads import available_cores
     from train.manifest import check_speakers, read_words
     from train.prepare.kaldi import read_kaldi
     from train.prepare.librispeech import read_librispeech
@@ -100,7 +100,7 @@ def prepare(
             out,
             alignments=read_words(alignments) if alignments else None,
             lexicon=lexicon,
-            jobs=jobs,
+            jobs=jobs or available_cores(),
             advance=lambda n_done: progress.advance(bar, n_done),
         )
     _show_report(report, console)

@@ -1,6 +1,8 @@
 """`stdsearch train RECIPE`: the same options for every recipe; `stdsearch train list` shows them."""
 
-import json
+import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ def _options(name: str) -> list[click.Parameter]:
             ["--patience"], type=click.IntRange(min=0), default=loop.patience, show_default=True,
             help="Evaluations on dev without a better one after which to stop and keep the best; 0: never.",
         ),
-        click.Option(["--seed"], type=int, default=0, show_default=True),
+        click.Option(["--seed"], type=click.IntRange(0, 2**63 - 1), default=0, show_default=True),
         click.Option(["--device"], default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
         click.Option(["--bf16/--float32"], default=loop.bf16, show_default=True, help="Numbers of the forward pass."),
         click.Option(["--threads"], type=click.IntRange(min=1), help="Cores to use [default: all]."),
@@ -127,6 +129,14 @@ def _train(
             raise StdSearchError(
                 f"{data}: nothing is said in the split {split}; prepare it with --hold-out dev=0.05, for example"
             )
+    corpora = {utterance.corpus for utterance in utterances if utterance.split == "train"}
+    factors = dict(corpus_weights)
+    if unknown := sorted(factors.keys() - corpora):
+        raise StdSearchError(
+            f"{data}: has no corpus {unknown[0]!r} in train; its corpora are {', '.join(sorted(corpora))}"
+        )
+    if not any(factors.get(corpus, 1.0) for corpus in corpora):
+        raise StdSearchError("--corpus-weight: leaves no corpus to train on; give one of them more than 0")
     if noise and not noise.is_dir():
         raise StdSearchError(f"{noise}: no such folder; name one of background recordings")
     for folder in (out, cache or out):
@@ -134,6 +144,7 @@ def _train(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StdSearchError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
+    noises = sorted(path for path in noise.iterdir() if path.is_file()) if noise else []
     planned = plan(name)
     settings = planned.variants[variant]
     if small and planned.small is None:
@@ -145,7 +156,7 @@ def _train(
                 utterances,
                 data.parent,
                 cache or out,
-                noise=sorted(path for path in noise.iterdir() if path.is_file()) if noise else [],
+                noise=noises,
                 dictionary=Dictionary().all_pronunciations(),
                 corpus_weight=corpus_weights,
                 encoder=encoder,
@@ -176,8 +187,7 @@ def _train(
         }
         live.start(n_steps)
         try:
-            (out / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-            fit(recipe, out, loop, live.report)
+            fit(recipe, out, loop, live.report, data=_digest(data, noises), about=about)
         except OSError as error:
             reason = error.strerror or error
             raise StdSearchError(
@@ -186,10 +196,19 @@ def _train(
     click.echo(f"Trained. Next: stdsearch train export {out} MODEL.safetensors", err=True)
 
 
+def _digest(manifest: Path, noises: Sequence[Path]) -> str:
+    """What a run learns from, as a short name: a manifest, and the names of background recordings."""
+    digest = hashlib.sha256(manifest.read_bytes())
+    digest.update(repr([path.name for path in noises]).encode())
+    return digest.hexdigest()[:16]
+
+
 def _check_device(device: str) -> None:
     import torch
 
     try:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+            raise RuntimeError("unknown")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]

@@ -82,13 +82,17 @@ def align(
 
 
 def _middle_pause(decoder: Decoder) -> tuple[int, float] | None:
-    """The longest pause in the middle half of what was decoded: how many words lie before it, and its middle."""
+    """The longest pause in the middle half of what was decoded: how many words lie before it, and its middle.
+
+    It lies between words, for a part without words cannot be aligned.
+    """
+    n_all = sum(_is_word(segment.word) for segment in decoder.seg())
     n_words, pauses = 0, []
     n_frames = decoder.n_frames()
     for segment in decoder.seg():
         n_words += _is_word(segment.word)
         middle = (segment.start_frame + segment.end_frame + 1) / 2
-        if not _is_word(segment.word) and n_frames / 4 < middle < n_frames * 3 / 4:
+        if not _is_word(segment.word) and 0 < n_words < n_all and n_frames / 4 < middle < n_frames * 3 / 4:
             pauses.append((segment.end_frame - segment.start_frame, n_words, round(middle * FRAME_SECONDS, 2)))
     return max(pauses)[1:] if pauses else None
 

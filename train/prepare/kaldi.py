@@ -31,11 +31,12 @@ def read_kaldi(path: Path, *, audio_root: Path | None = None) -> list[SourceUtte
         recording, tbeg, dur = stretches.get(utterance, (utterance, 0.0, None))
         if recording not in audio:
             raise StdSearchError(f"{place}: {utterance} has no audio in {path / 'wav.scp'}; add it, or drop the line")
-        if utterance not in speakers:
+        if not speakers.get(utterance, ("", ""))[1]:
             raise StdSearchError(f"{place}: {utterance} has no speaker in {path / 'utt2spk'}; add it, or drop the line")
-        channel_place, channel = channels.get(recording, (place, "1"))
-        if channel.split()[-1] not in _CHANNELS:
-            raise StdSearchError(f"{channel_place}: channel {channel.split()[-1]} is unknown; write A or B")
+        channel_place, entry = channels.get(recording, (place, "1"))
+        channel = entry.rpartition(" ")[2]
+        if channel not in _CHANNELS:
+            raise StdSearchError(f"{channel_place}: channel {channel!r} is unknown; write A or B")
         utterances.append(
             SourceUtterance(
                 utterance=utterance,
@@ -43,7 +44,7 @@ def read_kaldi(path: Path, *, audio_root: Path | None = None) -> list[SourceUtte
                 corpus="",
                 speaker=speakers[utterance][1],
                 audio=audio[recording],
-                channel=_CHANNELS[channel.split()[-1]],
+                channel=_CHANNELS[channel],
                 tbeg=tbeg,
                 dur=dur,
                 text=text,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from stdsearch.audio import SUFFIXES
 from stdsearch.errors import StdSearchError
 from train.prepare.source import SourceUtterance, checked, text_lines
 
@@ -23,7 +24,8 @@ def read_librispeech(path: Path) -> list[SourceUtterance]:
 
 def _chapter(transcript: Path) -> Iterator[SourceUtterance]:
     parts = [part for part in map(_PART.fullmatch, transcript.parts) if part]
-    audio = {file.stem: file for file in sorted(transcript.parent.iterdir()) if not file.name.startswith(".")}
+    files = sorted(file for file in transcript.parent.iterdir() if file.suffix.lower() in SUFFIXES)
+    audio = {file.stem: file for file in files if not file.name.startswith(".")}
     for place, line in text_lines(transcript):
         utterance, _, text = line.partition(" ")
         yield SourceUtterance(

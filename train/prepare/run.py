@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stdsearch.errors import StdSearchError
 from stdsearch.pronounce import Pronouncer
-from train.manifest import Utterance, Word, words_to_json, write_manifest
+from train.manifest import Utterance, Word, file_state, words_to_json, write_manifest
 from train.prepare.report import DroppedUtterance, Report, Tally
 from train.prepare.source import SourceUtterance
 from train.prepare.utterance import Dropped, Found, Reason, UtterancePreparer
@@ -28,12 +28,15 @@ class Files:
     @property
     def report(self) -> Path:
         """MANIFEST.report.json."""
-        return self.manifest.with_suffix(".report.json")
+        return self._beside(".report.json")
 
     @property
     def work(self) -> Path:
         """MANIFEST.work.jsonl."""
-        return self.manifest.with_suffix(".work.jsonl")
+        return self._beside(".work.jsonl")
+
+    def _beside(self, suffix: str) -> Path:
+        return self.manifest.with_name(self.manifest.name.removesuffix(".jsonl") + suffix)
 
 
 def prepare(
@@ -118,8 +121,7 @@ def _utterance(source: SourceUtterance, found: Found, folder: Path) -> Utterance
 
 def _key(source: SourceUtterance, given: tuple[Word, ...] | None, lexicon: str) -> str:
     """What a finding depends on, as a short name."""
-    stat = source.audio.stat() if source.audio.exists() else None
-    audio = (os.path.abspath(source.audio), stat.st_size, stat.st_mtime_ns) if stat else ()
+    audio = file_state(source.audio)
     stretch = (source.channel, source.tbeg, source.dur)
     content = json.dumps([audio, stretch, source.text, words_to_json(given or ()), lexicon])
     return hashlib.sha256(content.encode()).hexdigest()[:24]

@@ -34,12 +34,14 @@ class SourceUtterance:
 
 
 def checked(source: Path, utterances: Iterable[SourceUtterance]) -> list[SourceUtterance]:
-    """The utterances as a list; StdSearchError if there is none, or two of one name."""
+    """The utterances as a list; StdSearchError if there is none, two of a name, or audio whose name is no text."""
     places: dict[str, str] = {}
     found = list(utterances)
     if not found:
         raise StdSearchError(f"{source}: holds no utterance; check that this is the right path and format")
     for utterance in found:
+        if any("\ud800" <= letter <= "\udfff" for letter in str(utterance.audio)):  # bytes that are no text
+            raise StdSearchError(f"{str(utterance.audio)!a}: has a name that is not UTF-8; rename it")
         first = places.setdefault(utterance.utterance, utterance.place)
         if first is not utterance.place:
             raise StdSearchError(

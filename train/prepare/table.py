@@ -27,8 +27,11 @@ def read_table(
     name; without a speaker, each audio file counts as a speaker of its own.
     """
     theirs = {column: column for column in COLUMNS} | dict(columns or {})
+    unseen, found = set((columns or {}).values()), set[str]()
     utterances = []
     for place, row in _rows(path):
+        unseen -= row.keys()
+        found |= row.keys()
         missing = [theirs[column] for column in REQUIRED if theirs[column] not in row]
         if missing:
             raise StdSearchError(
@@ -57,6 +60,8 @@ def read_table(
                 attributes={name: value for name, value in row.items() if name not in theirs.values()},
             )
         )
+    if utterances and unseen:
+        raise StdSearchError(f"{path}: has no column {min(unseen)}, only {', '.join(sorted(found))}; correct --column")
     return checked(path, utterances)
 
 

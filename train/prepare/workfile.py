@@ -1,5 +1,6 @@
 """What an interrupted preparation has found so far: JSON lines [key, dur, words], appended as utterances finish."""
 
+import fcntl
 import json
 import os
 import time
@@ -22,6 +23,15 @@ class WorkFile:
             self._file = path.open("a+b")
         except OSError as error:
             raise StdSearchError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise StdSearchError(
+                f"{path}: another preparation works on it; wait for it, or give another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
         self.path = path
         self._offsets: dict[str, int] = {}
         self._file.seek(0)

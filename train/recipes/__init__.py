@@ -31,7 +31,7 @@ class Plan:
     loop: "LoopSettings"
     epochs: int | None = None
     small: Callable[[Any], Any] | None = None
-    takes: frozenset[str] = frozenset({"corpus_weight", "start_from"})
+    takes: frozenset[str] = frozenset({"start_from"})
 
 
 def plan(name: str) -> Plan:

@@ -169,4 +169,9 @@ class SpanRecipe(Recipe):
         return accuracy | discrimination(torch.cat(vectors), words, texts, types)
 
 
-PLAN = Plan(make=SpanRecipe, variants={"full": SpanSettings()}, loop=LoopSettings())
+PLAN = Plan(
+    make=SpanRecipe,
+    variants={"full": SpanSettings()},
+    loop=LoopSettings(),
+    takes=frozenset({"corpus_weight", "start_from"}),
+)

@@ -32,14 +32,14 @@ class WordRecipe(Recipe):
         self, settings: Any, inputs: Inputs, *, mel: MelSettings, words: WordSettings, augment: AugmentSettings | None
     ) -> None:
         torch.manual_seed(inputs.seed)
-        self._settings, self._words, self._corpus_weight = settings, words, inputs.corpus_weight
+        self._settings, self._words = settings, words
         train, self.dev = (
             SpeechData(inputs.of_split(split), inputs.folder, mel, inputs.cache, inputs.progress)
             for split in ("train", "dev")
         )
         self._train_seconds = train.seconds
         changed = augmenter(augment, mel, inputs.noise) if augment else None
-        self.batches = WordBatches(train, words, changed, inputs.seed, corpus_weight=dict(inputs.corpus_weight))
+        self.batches = WordBatches(train, words, changed, inputs.seed)
         self.steps_per_epoch = self.batches.steps_per_epoch
 
     @property
@@ -53,7 +53,6 @@ class WordRecipe(Recipe):
         return {
             "kind": self.encoder.kind,
             "settings": asdict(self._settings),
-            "corpus_weight": self._corpus_weight,
             "train_seconds": round(self._train_seconds, 2),
         }
 
