@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
 from math import ceil, sqrt
+from operator import index
 from pathlib import Path
 from typing import Any, Self
 
@@ -81,7 +82,9 @@ class Archive:
         self.uncalibrated = BY_VERIFIER if verifier else UNCALIBRATED
 
     @classmethod
-    def open(cls, path: Path | str, *, lexicon: Path | None = None, verifier: Verifier | None = None) -> "Archive":
+    def open(
+        cls, path: Path | str, *, lexicon: Path | str | None = None, verifier: Verifier | None = None
+    ) -> "Archive":
         """The archive at path, with the encoder that it carries; lexicon: the user's own pronunciations.
 
         verifier: has the last look at candidates, whose probabilities then come from its calibration.
@@ -120,7 +123,7 @@ class Archive:
         self,
         text: str = "",
         *,
-        examples: Sequence[Spoken | str | Path] = (),
+        examples: Sequence[Spoken | str | Path] | Spoken | str | Path = (),
         kwid: str = "KW-1",
         where: str | None = None,
         limit: int | None = None,
@@ -132,13 +135,16 @@ class Archive:
         """The hits of a term, best first.
 
         text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
-        "FILE[@TBEG-TEND]". where is an SQL condition over the recordings' metadata. limit and threshold leave out hits
-        beyond a number or below a score. depth is how many places are rescored, by `depth_for` if it is not given: the
-        more, the longer it takes, and the more of a frequent term is found. beta is the cost of a false alarm that
-        decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise` makes of them.
+        "FILE[@TBEG-TEND]", or one of them. where is an SQL condition over the recordings' metadata. limit and threshold
+        leave out hits beyond a number or below a score. depth is how many places are rescored, by `depth_for` if it is
+        not given: the more, the longer it takes, and the more of a frequent term is found. beta is the cost of a false
+        alarm that decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise` makes of
+        them.
 
-        Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column.
+        Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column,
+        and ValueError for a limit or depth below 1.
         """
+        examples = (examples,) if isinstance(examples, Spoken | str | Path) else examples
         spoken = tuple(e if isinstance(e, Spoken) else Spoken.parse(str(e)) for e in examples)
         request = Request(kwid, text, spoken)
         (found,) = self.search_all(
@@ -168,6 +174,7 @@ class Archive:
 
         on_error is told of a request that cannot be searched for, which then has no hits; without it, it is raised.
         """
+        limit, depth = (None if number is None else _positive(number) for number in (limit, depth))
         depth = depth or depth_for(self.reader.total_seconds, limit)
         find = partial(
             self._found,
@@ -264,6 +271,13 @@ class Archive:
             threshold=threshold,
             normalisation=normalisation,
         )
+
+
+def _positive(number: int) -> int:
+    """A number from 1 on as Python's own int, which numpy's are not; ValueError for less."""
+    if index(number) < 1:
+        raise ValueError(f"{number} is no number of hits or places; give 1 or more")
+    return index(number)
 
 
 def decided(

@@ -26,7 +26,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A spoken example: a recording or, with tbeg and tend in seconds, a span of it.
+    """A spoken example: a recording or, with tbeg and tend in seconds, a span of it; StdSearchError if that is none.
 
     >>> Spoken.parse("interview.wav@12.5-13.1")
     Spoken(path=PosixPath('interview.wav'), tbeg=12.5, tend=13.1)
@@ -38,6 +38,14 @@ class Spoken:
     tbeg: float | None = None
     tend: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.tbeg is self.tend is None:
+            return
+        if self.tbeg is None or self.tend is None or not 0 <= self.tbeg < self.tend < float("inf"):
+            raise StdSearchError(
+                f"{self.path}@{self.tbeg}-{self.tend}: a span begins at 0 s or later and ends after it begins"
+            )
+
     @classmethod
     def parse(cls, text: str) -> "Spoken":
         """What FILE[@TBEG-TEND] says; a file whose own name holds an @ is taken as it is."""
@@ -48,8 +56,6 @@ class Spoken:
             tbeg, tend = (float(value) for value in span.split("-"))
         except ValueError:
             raise StdSearchError(f"{text}: after the @ goes TBEG-TEND in seconds, as in word.wav@1.5-2.1") from None
-        if not 0 <= tbeg < tend < float("inf"):
-            raise StdSearchError(f"{text}: the span must begin at 0 s or later and end after it begins")
         return cls(Path(file), tbeg, tend)
 
 

@@ -282,3 +282,17 @@ def test_neither_nltk_nor_anything_heavy_is_imported() -> None:
         "print({'nltk', 'g2p_en', 'inflect', 'pocketsphinx', 'torch', 'scipy'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("form", ["{}", "{}th", "${}", "{}s", "1.{}", "{}.5", "0{}"])
+def test_digits_beyond_all_numbers_are_said_one_by_one(form: str) -> None:
+    for n in (16, 5000):
+        (phones, *_) = Pronouncer().pronounce(form.format("7" * n))
+        assert " ".join(phones).count("S EH V AH N") == n
+
+
+@pytest.mark.parametrize("text", ["/S\nQQ/", "/\n/", "sun\n\x1b[2J日", "!\n?"])
+def test_what_cannot_be_said_is_told_in_a_line(text: str) -> None:
+    with pytest.raises(StdSearchError) as told:
+        Pronouncer().pronounce(text)
+    assert str(told.value).isprintable()

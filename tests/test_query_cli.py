@@ -421,6 +421,26 @@ def test_a_kwslist_that_could_not_tell_recordings_apart_is_refused_before_the_se
     assert "'a/1.wav' and 'b/1.wav': both have the file id '1'" in str(refused.exception)
 
 
+@pytest.mark.parametrize("format_", ["table", "csv"])
+def test_a_pipe_that_nobody_reads_is_no_failure(archive_folder: Path, format_: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stdsearch",
+        "query",
+        str(archive_folder / "archive"),
+        "evening",
+        "--format",
+        format_,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 def test_what_goes_to_a_pipe_is_utf_8(archive_folder: Path) -> None:
     command = [sys.executable, "-m", "stdsearch", "query", str(archive_folder / "archive"), "naïve", "--format", "csv"]
     told = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)

@@ -207,7 +207,7 @@ def test_an_empty_query_is_told(archive: Archive, text: str) -> None:
     ("span", "complaint"),
     [("@0.2-9", "0.2-9 s is not inside it; it lasts 3.00 s"), ("@5-6", "5-6 s is not inside it"),
      ("@1-1.05", "the example lasts 0.05 s; give 0.1 s"), ("@0-31", "the example lasts 31 s; give 30 s or less"),
-     ("@2-1", "must begin at 0 s or later and end after it begins"), ("@1", "after the @ goes TBEG-TEND")],
+     ("@2-1", "a span begins at 0 s or later and ends after it begins"), ("@1", "after the @ goes TBEG-TEND")],
 )  # fmt: skip
 def test_a_span_that_is_none_is_told(archive: Archive, archive_folder: Path, span: str, complaint: str) -> None:
     path = archive_folder / "audio" / "news" / "long.wav"
@@ -313,3 +313,32 @@ def test_small_scores_that_are_normalised_stay_apart() -> None:
     (hits,) = decided(places, {"first": odds}, calibration, paths, 600.0, normalisation="kst")
     assert [hit.recording for hit in hits] == list(paths.values())
     assert len({hit.score for hit in hits}) == n
+
+
+def test_the_api_takes_what_a_notebook_gives(archive: Archive, archive_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("evening S T AA R\n")
+    with Archive.open(str(archive_folder / "archive"), lexicon=str(tmp_path / "lexicon.txt")) as own:
+        assert own.search("evening", depth=99).hits == archive.search("/S T AA R/", depth=99).hits
+    assert (
+        archive.search("evening", limit=np.int64(3), depth=np.int64(99)).hits
+        == archive.search("evening", limit=3, depth=99).hits
+    )
+    path = archive_folder / "audio" / "odd.wav"
+    found = archive.search(examples=[path]).hits
+    assert archive.search(examples=path).hits == archive.search(examples=str(path)).hits == found
+    assert archive.search(examples=Spoken(path)).hits == found
+
+
+@pytest.mark.parametrize("name", ["limit", "depth"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_senseless_numbers_are_refused(archive: Archive, name: str, number: int) -> None:
+    with pytest.raises(ValueError, match=f"{number} is no number of hits or places"):
+        archive.search("evening", **{name: number})
+
+
+@pytest.mark.parametrize(
+    "span", [(-1.0, 1.0), (1.0, None), (None, 1.0), (1.0, 1.0), (float("nan"), 1.0), (0.0, np.inf)]
+)
+def test_a_span_that_is_none_is_refused(span: tuple[float | None, float | None]) -> None:
+    with pytest.raises(StdSearchError, match=r"word\.wav@.*a span begins at 0 s or later and ends after it begins"):
+        Spoken(Path("word.wav"), *span)

@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -33,6 +34,14 @@ BUILT_IN = ("convert", "info", "query", "score", "spot", "sql", "verify")  # std
 
 class CommandGroup(click.Group):
     """The built-in subcommands and those of the entry-point group `stdsearch.commands`."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; that nobody reads on, as in `stdsearch query ... | head`, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _to_nowhere(sys.stdout)
+            return 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every subcommand's name, sorted."""
@@ -59,6 +68,12 @@ def cli() -> None:
     """Find where a word or phrase is said in hours or years of recordings, without transcripts."""
 
 
+def _to_nowhere(stream: TextIO) -> None:
+    """Let go what is still to be written, which would fail again."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
 def _hush_decoders() -> None:
     """Keep for Python alone what is standard error now.
 
@@ -83,7 +98,10 @@ def run() -> None:
 
     def leave() -> None:
         try:
-            sys.stdout.flush()
+            try:
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _to_nowhere(sys.stdout)
             sys.stderr.flush()
         except (OSError, ValueError):
             return  # Python tries once more, and tells
@@ -125,14 +143,10 @@ def main() -> None:
             raise
         click.echo("stdsearch: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `stdsearch query ... | head`
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         if error.errno not in ADVICE:
             raise
-        with open(os.devnull, "w") as nowhere:  # for what is still to be written, which would fail again
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
         named = error.filename or "the output"
         click.echo(f"stdsearch: {named}: {error.strerror}; {ADVICE[error.errno]}", err=True)
         sys.exit(1)

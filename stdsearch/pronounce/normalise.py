@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 from stdsearch.pronounce import numbers
 from stdsearch.pronounce.lexicon import spelling
 from stdsearch.pronounce.numbers import Reading
@@ -124,8 +124,8 @@ def _latin(text: str) -> str:
         plain = "".join(sign for sign in decomposed if unicodedata.category(sign) not in {"Mn", "Cf"})
         if character not in _SILENT and not all(_is_readable(sign) for sign in plain):
             raise StdSearchError(
-                f"{text}: {character!r} cannot be pronounced; write it in Latin letters, add the word to a lexicon, "
-                "or give its phones, as in /S T AA R/"
+                f"{in_a_line(text)}: {character!r} cannot be pronounced; write it in Latin letters, add the word to a "
+                "lexicon, or give its phones, as in /S T AA R/"
             )
         is_letters = character in _SILENT and len(plain) > 1  # TM
         pieces.append(" " if is_letters else plain)
@@ -143,7 +143,7 @@ def _number(token: re.Match[str]) -> Slot:
     if group["hours"]:
         return numbers.clock(group["hours"], group["minutes"])
     if group["rank"]:
-        return [numbers.ordinal(int(group["rank"]))]
+        return [numbers.ordinal(group["rank"])]
     if group["decade"]:
         return numbers.decade(group["decade"])
     if group["fraction"]:

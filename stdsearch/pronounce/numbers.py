@@ -22,7 +22,7 @@ _CURRENCIES = {
     "£": ("pound", "pounds", "penny", "pence"),
     "€": ("euro", "euros", "cent", "cents"),
 }
-_TOO_LARGE = 10**15  # digits are said one by one
+_MOST_DIGITS = 15  # of a number; those of a longer one are said one by one
 
 
 def cardinal(number: int) -> Reading:
@@ -43,13 +43,13 @@ def _rest(number: int) -> Reading:
     return cardinal(number) if number else ()
 
 
-def ordinal(number: int) -> Reading:
-    """A rank.
+def ordinal(text: str) -> Reading:
+    """What the digits of a rank are read as.
 
-    >>> ordinal(21), ordinal(30), ordinal(100)
+    >>> ordinal("21"), ordinal("30"), ordinal("100")
     (('twenty', 'first'), ('thirtieth',), ('one', 'hundredth'))
     """
-    *before, last = cardinal(number)
+    *before, last = count(text)[0]
     if last in _IRREGULAR_ORDINALS:
         return (*before, _IRREGULAR_ORDINALS[last])
     return (*before, last[:-1] + "ieth" if last.endswith("y") else last + "th")
@@ -70,9 +70,9 @@ def count(text: str) -> list[Reading]:
     >>> count("105")
     [('one', 'hundred', 'five'), ('one', 'hundred', 'and', 'five')]
     """
-    number = int(text)
-    if number >= _TOO_LARGE:
+    if len(text.lstrip("0")) > _MOST_DIGITS:
         return [digits(text)]
+    number = int(text)
     if number > 100 and number % 100:
         return [cardinal(number), (*cardinal(number - number % 100), "and", *cardinal(number % 100))]
     return [cardinal(number), ("a", cardinal(number)[1])] if number in {100, 1000, 10**6} else [cardinal(number)]
@@ -86,8 +86,10 @@ def whole_number(text: str) -> list[Reading]:
     """
     if len(text) > 1 and text.startswith("0"):
         return [digits(text)]
+    if len(text) != 4:
+        return count(text)
     number = int(text)
-    if len(text) != 4 or number < 1100 or number == 2000 or number >= 2100:
+    if number < 1100 or number == 2000 or number >= 2100:
         return count(text)
     return [*count(text), _year(number)] if 2000 < number < 2010 else [_year(number), *count(text)]
 
@@ -132,7 +134,7 @@ def money(sign: str, whole: str, fraction: str, scale: str) -> list[Reading]:
         return [(*amount, *unit) for amount in (decimal(whole, fraction) if fraction else count(whole))]
     hundredths = int(fraction.ljust(2, "0"))
     small = (*cardinal(hundredths), small_one if hundredths == 1 else small_many)
-    if not int(whole) and hundredths:
+    if not whole.strip("0") and hundredths:
         return [small]
     large = [(*amount, one if whole == "1" else many) for amount in count(whole)]
     if not hundredths:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, in_a_line
 from stdsearch.pronounce.g2p import LetterToSound
 from stdsearch.pronounce.lexicon import Dictionary, Pronunciation, parse_phones, read_lexicon, spelling
 from stdsearch.pronounce.morphology import compound, derive, with_s
@@ -24,8 +24,8 @@ class Pronouncer:
     What it needs is read when it is first needed: the dictionary in 0.1 s, the predictor in 0.02 s.
     """
 
-    def __init__(self, lexicon: Path | None = None) -> None:
-        self._lexicon = {} if lexicon is None else read_lexicon(lexicon)
+    def __init__(self, lexicon: Path | str | None = None) -> None:
+        self._lexicon = {} if lexicon is None else read_lexicon(Path(lexicon))
 
     def pronounce(self, text: str, *, limit: int = 8) -> list[Pronunciation]:
         """All pronunciations of a word, of a phrase, or of phones between slashes; best first, at most limit.
@@ -44,7 +44,9 @@ class Pronouncer:
             return [_given_phones(text, given[1])]
         slots = normalise(text, self.in_dictionary, lambda word: spelling(word) in self._lexicon)
         if not slots:
-            raise StdSearchError(f"{text}: holds no word; give a word, a phrase, or phones, as in /S T AA R/")
+            raise StdSearchError(
+                f"{in_a_line(text)}: holds no word; give a word, a phrase, or phones, as in /S T AA R/"
+            )
         return _combine((self._slot(slot, limit) for slot in slots), limit)
 
     def in_dictionary(self, word: str) -> bool:
@@ -92,7 +94,7 @@ def _given_phones(text: str, phones: str) -> Pronunciation:
     try:
         given = parse_phones(phones.split())
     except ValueError as error:
-        raise StdSearchError(f"{text}: {error}; use the 39 phones of CMUdict, as in /S T AA R/") from error
+        raise StdSearchError(f"{in_a_line(text)}: {error}; use the 39 phones of CMUdict, as in /S T AA R/") from error
     if not given:
-        raise StdSearchError(f"{text}: holds no phone; write them between the slashes, as in /S T AA R/")
+        raise StdSearchError(f"{in_a_line(text)}: holds no phone; write them between the slashes, as in /S T AA R/")
     return given
