@@ -23,6 +23,7 @@ TELEPHONE_HZ, TELEPHONE_RATE = (300.0, 3400.0), 8000
 MP3_LEVELS = {16: 0.95, 8: 0.99}  # of libsndfile, for kbit/s at 16 kHz
 OPUS_KBITS = (6.0, 256.0)  # what libsndfile's compression levels 1 and 0 mean for a channel
 BABBLE_VOICES, BABBLE_SECONDS = 6, 60
+SILENCE = 4  # times as long as the speech before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,11 @@ def in_noise(speech: Speech, random: np.random.Generator, *, noises: list[np.nda
     return (speech.waveform + gain * stretch).astype(np.float32)
 
 
+def before_silence(speech: Speech, random: np.random.Generator) -> np.ndarray:
+    """The waveform and SILENCE times as much of nothing, as on one side of a conversation over a network."""
+    return np.append(speech.waveform, np.zeros(SILENCE * len(speech.waveform), np.float32))
+
+
 def in_room(speech: Speech, random: np.random.Generator, *, room: Room) -> np.ndarray:
     """The waveform as the room's microphone has it, the direct sound in its place."""
     return fftconvolve(speech.waveform, room.response)[: len(speech.waveform)].astype(np.float32)
@@ -210,7 +216,8 @@ def conditions(noises: list[np.ndarray], voices: np.ndarray | None) -> list[Cond
         Condition(f"Opus, {kbits} kbit/s", unchanged, partial(write_opus, kbits=kbits), ".opus")
         for kbits in (16, 12, 6)
     ]
-    return [*chosen, Condition("telephone", over_telephone, write_telephone)]
+    chosen += [Condition("telephone", over_telephone, write_telephone)]
+    return [*chosen, Condition(f"silence, {SILENCE} times as long, behind", before_silence)]
 
 
 def describe(room: Room) -> dict[str, Any]:

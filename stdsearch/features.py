@@ -5,6 +5,7 @@ although its transforms are plain Python. Then the compiled extension, which not
 a stub and the import repeated.
 """
 
+import math
 import sys
 import types
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from stdsearch.audio import SAMPLE_RATE
 
 FLOOR = 1e-6  # power; about 80 dB below the peaks of speech at full scale
+LOG_FLOOR = math.log(FLOOR)  # what log-mel is where nothing sounds
 SHORTEST_HOP = 0.001  # seconds: what bounds the number of frames
 MEL_SCALE = 1 / 3  # brings log-mel, less its mean, to about unit variance
 

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stdsearch.audio import read
-from stdsearch.features import FLOOR, LogMel, MelSettings
+from stdsearch.features import FLOOR, LOG_FLOOR, LogMel, MelSettings
 
 TELEPHONE = 3400.0  # Hz
-LOG_FLOOR = float(torch.log(torch.tensor(FLOOR)))
 
 
 @dataclass(frozen=True, slots=True)

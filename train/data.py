@@ -15,8 +15,9 @@ from torch import Tensor
 
 from stdsearch.encoder.span import STRIDE
 from stdsearch.errors import StdSearchError
+from stdsearch.features import LOG_FLOOR
 from stdsearch.phones import PHONES
-from train.augment import LOG_FLOOR, Augment
+from train.augment import Augment
 from train.speech import Phones, SpeechData
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from stdsearch.encoder.base import pad_phones
 from stdsearch.errors import StdSearchError
-from train.augment import LOG_FLOOR, Augment
+from stdsearch.features import LOG_FLOOR
+from train.augment import Augment
 from train.manifest import Word
 from train.speech import Phones, SpeechData
 

@@ -16,13 +16,15 @@ from torch.nn import functional as F
 from stdsearch import kernels
 from stdsearch.encoder.base import Encoder, Frames, unit_rows
 from stdsearch.encoder.pooling import VARIANCE_FLOOR, pool_spans
-from stdsearch.features import MEL_SCALE, MelSettings
+from stdsearch.features import LOG_FLOOR, MEL_SCALE, MelSettings
 from stdsearch.phones import SYMBOLS
 
 STACK = 8  # mel frames (10 ms) that one network frame reads
 STRIDE = 4  # mel frames from one network frame to the next: 40 ms
 ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
 EQUAL_ROWS = 256  # a multiple is multiplied: for each new number of rows, bfloat16 takes torch half a millisecond more
+PAUSE = 5.0  # nats, 22 dB, below loud speech: so weak is none that tells a voice
+LOUDEST = 40  # mel frames, .4 s: a word is as loud for so long, a door is not
 FAST_BF16 = ("amx_bf16", "avx512_bf16")  # what a CPU has that multiplies in bfloat16 about twice as fast
 
 
@@ -140,9 +142,13 @@ def normalise_mel(mel: Tensor, mask: Tensor) -> Tensor:
     """Log-mel (B, T, n_mels) less its mean over the louder half of the frames, scaled; zero where mask (B, T) is.
 
     The louder half is mostly speech, so that the mean tells the microphone and the voice, not how long the pauses are.
+    Where pauses are most of it, as on one side of a telephone, their frames are left out: those that are PAUSE below
+    the loudest, of which LOUDEST do not count, for they may be no speech.
     """
     loudness = mel.mean(dim=-1).masked_fill(~mask, float("nan"))
-    louder = (loudness >= loudness.nanmedian(dim=1, keepdim=True).values).unsqueeze(-1)
+    median = loudness.nanmedian(dim=1, keepdim=True).values
+    loud = loudness.nan_to_num(LOG_FLOOR).topk(min(LOUDEST, mel.shape[1]), dim=1).values[:, -1:]
+    louder = (loudness >= torch.maximum(median, loud - PAUSE)).unsqueeze(-1)
     mean = (mel * louder).sum(dim=1, keepdim=True) / louder.sum(dim=1, keepdim=True)
     return (mel - mean) * MEL_SCALE * mask.unsqueeze(-1)
 

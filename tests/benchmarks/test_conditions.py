@@ -106,6 +106,15 @@ def test_times_stay_whatever_becomes_of_the_sound(name: str, tmp_path: Path) -> 
     assert abs(len(spoilt) - len(speech.waveform)) / SAMPLE_RATE < 0.1
 
 
+def test_silence_follows_what_was_said() -> None:
+    (condition,) = (c for c in conditions([np.ones(9)], None) if "silence" in c.name)
+    speech = Speech(bursts(), np.array([[0.0, 2.0]]))
+    heard = condition.change(speech, np.random.default_rng(0))
+    assert len(heard) == 5 * len(speech.waveform)
+    assert (heard[: len(speech.waveform)] == speech.waveform).all()
+    assert not heard[len(speech.waveform) :].any()
+
+
 def test_low_rates_make_small_files(tmp_path: Path) -> None:
     known = {c.name: c for c in conditions([np.ones(9)], None)}
     sizes = {}

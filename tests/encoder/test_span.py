@@ -106,6 +106,27 @@ def test_mel_is_centred_on_its_louder_half():
     assert normal[0, :9].max() == pytest.approx(-12 / 3)
 
 
+@pytest.mark.parametrize("quiet", [-14.0, -9.0])
+@pytest.mark.parametrize("times", [0, 1, 20])
+def test_what_is_said_is_normalised_alike_whatever_silence_lies_around_it(quiet, times):
+    said = torch.from_numpy(np.random.default_rng(0).normal(0, 1.5, (1, 60, 4))).float().clamp(-4, 2)
+    silence = torch.full((1, 60 * times, 4), quiet)
+    mel = torch.cat([silence, said, silence], dim=1)
+    normal = normalise_mel(mel, torch.ones(mel.shape[:2], dtype=torch.bool))[:, 60 * times : 60 * (times + 1)]
+    alone = normalise_mel(said, torch.ones(said.shape[:2], dtype=torch.bool))
+    assert (normal - alone).abs().max() < 0.3
+    padded = normalise_mel(mel, torch.arange(mel.shape[1])[None] < 60 * (times + 1))
+    torch.testing.assert_close(padded[:, 60 * times : 60 * (times + 1)], normal, atol=0.3, rtol=0)
+    assert not padded[:, 60 * (times + 1) :].any()
+
+
+def test_a_door_is_not_what_is_said():
+    mel = torch.full((1, 1000, 4), -2.0)
+    mel[:, 500:530] = 6.0
+    normal = normalise_mel(mel, torch.ones(1, 1000, dtype=torch.bool))
+    assert normal[0, 0].abs().max() < 0.1
+
+
 def test_fingerprint_tells_weights_apart(encoder):
     torch.manual_seed(1)
     other = SpanEncoder(SMALL)

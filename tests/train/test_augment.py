@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from stdsearch.features import FLOOR
-from train.augment import LOG_FLOOR, Augment, AugmentSettings
+from stdsearch.features import FLOOR, LOG_FLOOR
+from train.augment import Augment, AugmentSettings
 
 NOTHING = dict(
     speed=0, vocal_tract=0, gain=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
