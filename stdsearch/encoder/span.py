@@ -23,7 +23,7 @@ STACK = 8  # mel frames (10 ms) that one network frame reads
 STRIDE = 4  # mel frames from one network frame to the next: 40 ms
 ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
 EQUAL_ROWS = 256  # a multiple is multiplied: for each new number of rows, bfloat16 takes torch half a millisecond more
-PAUSE = 5.0  # nats, 22 dB, below loud speech: so weak is none that tells a voice
+PAUSE = 6.0  # nats, 26 dB, below loud speech: so weak is none that tells a voice
 LOUDEST = 40  # mel frames, .4 s: a word is as loud for so long, a door is not
 FAST_BF16 = ("amx_bf16", "avx512_bf16")  # what a CPU has that multiplies in bfloat16 about twice as fast
 
