@@ -24,7 +24,7 @@ def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: i
     """Write results/NAME.json and return its path; figures hold their own spread where runs > 1."""
     about = {
         "command": shlex.join(["python", *map(_plain, sys.argv)]),
-        "commit": _git("describe", "--always", "--dirty", "--abbrev=12"),
+        "commit": COMMIT,
         "machine": _processor(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
@@ -90,6 +90,9 @@ def _git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+COMMIT = _git("describe", "--always", "--dirty", "--abbrev=12")  # before a result is written, which is a change, too
 
 
 def _processor() -> str:
