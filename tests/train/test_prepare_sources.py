@@ -192,6 +192,7 @@ def test_a_kaldi_directory(tmp_path):
         ("segments", "u1 call 2 nan\n", "segments:1: the segment ends before it begins"),
         ("segments", "u1 call -2 1\nu2 call 0 1\n", "-2 s + 3.0 s is no stretch"),
         ("reco2file_and_channel", "call call C\n", "reco2file_and_channel:1: channel 'C' is unknown"),
+        ("reco2file_and_channel", "call\tcall\tD\n", "reco2file_and_channel:1: channel 'D' is unknown"),
         ("reco2file_and_channel", "call\n", "reco2file_and_channel:1: channel '' is unknown"),
         ("utt2spk", "u1\nu2 bo\nsolo cleo\n", "text:1: u1 has no speaker"),
         ("text", "", "holds no utterance"),

@@ -34,7 +34,7 @@ def read_kaldi(path: Path, *, audio_root: Path | None = None) -> list[SourceUtte
         if not speakers.get(utterance, ("", ""))[1]:
             raise StdSearchError(f"{place}: {utterance} has no speaker in {path / 'utt2spk'}; add it, or drop the line")
         channel_place, entry = channels.get(recording, (place, "1"))
-        channel = entry.rpartition(" ")[2]
+        channel = (entry.split() or [""])[-1]
         if channel not in _CHANNELS:
             raise StdSearchError(f"{channel_place}: channel {channel!r} is unknown; write A or B")
         utterances.append(
