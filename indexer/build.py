@@ -23,7 +23,7 @@ from indexer.writer import NOTE, sole_writer
 from stdsearch.archive import ArchiveReader, Recording, open_archive
 from stdsearch.archive.manifest import FILE_NAME, FORMAT, Counts, EncoderFacts, NextIds
 from stdsearch.encoder import Encoder
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, is_utf8
 from stdsearch.slicing import SlicingSettings
 from stdsearch.stages import OnStage, unseen
 from stdsearch.threads import given_threads
@@ -153,7 +153,7 @@ def update_archive(
 
 def check_out(out: Path) -> None:
     """Raise StdSearchError if what is at `out` forbids to make an archive there."""
-    if any("\ud800" <= letter <= "\udfff" for letter in str(out)):  # bytes that are no text
+    if not is_utf8(out):
         raise StdSearchError(f"{str(out)!a}: is no UTF-8; choose another --out")
     if out.exists() and not out.is_dir():
         raise StdSearchError(f"{out}: is a file; choose another --out")

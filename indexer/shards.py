@@ -26,7 +26,7 @@ from stdsearch.archive.manifest import NextIds
 from stdsearch.archive.parts import seal
 from stdsearch.archive.segments import SegmentWriter
 from stdsearch.encoder import Encoder
-from stdsearch.errors import CONTROLS, StdSearchError
+from stdsearch.errors import CONTROLS, StdSearchError, is_utf8
 from stdsearch.slicing import SlicingSettings
 
 SHARD_SECONDS = 1800.0  # of audio: at most so much is embedded again after an interruption
@@ -252,10 +252,8 @@ def checksum(source: Source) -> str:
 
 def check_name(source: Source) -> None:
     """Raise StdSearchError if a catalog cannot store what a source's file, or a folder above it, is called."""
-    try:
-        str(source.file).encode()
-    except UnicodeEncodeError as error:
-        raise StdSearchError(f"{str(source.file)!a}: has a name that is not UTF-8; rename it") from error
+    if not is_utf8(source.file):
+        raise StdSearchError(f"{str(source.file)!a}: has a name that is not UTF-8; rename it")
     if re.search(CONTROLS, str(source.file)):
         raise StdSearchError(f"{str(source.file)!a}: has a name with control characters; rename it")
 

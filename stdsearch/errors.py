@@ -11,6 +11,15 @@ class StdSearchError(Exception):
     """
 
 
+def is_utf8(name: object) -> bool:
+    r"""Whether a file's name is text that can be stored; Python reads bytes that are none as lone surrogates.
+
+    >>> is_utf8("café"), is_utf8("caf\udce9")
+    (True, False)
+    """
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(name))
+
+
 def in_a_line(text: object, *, longest: int = 200) -> str:
     r"""What a stranger's file or a library says, as part of a message: one line, cut, without control characters.
 

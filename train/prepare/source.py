@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stdsearch.errors import StdSearchError
+from stdsearch.errors import StdSearchError, is_utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def checked(source: Path, utterances: Iterable[SourceUtterance]) -> list[SourceU
     if not found:
         raise StdSearchError(f"{source}: holds no utterance; check that this is the right path and format")
     for utterance in found:
-        if any("\ud800" <= letter <= "\udfff" for letter in str(utterance.audio)):  # bytes that are no text
+        if not is_utf8(utterance.audio):
             raise StdSearchError(f"{str(utterance.audio)!a}: has a name that is not UTF-8; rename it")
         first = places.setdefault(utterance.utterance, utterance.place)
         if first is not utterance.place:
