@@ -5,6 +5,7 @@ and takes over those of the file where their shapes are its own.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ def write_model(path: Path, weights: Mapping[str, Tensor], header: Mapping[str, 
         partial.write_bytes(save(stored, metadata=dict(header)))  # save_file would let nobody else read it
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StdSearchError(f"{path}: cannot be written ({error.strerror}); name another place") from None
 
 
