@@ -98,9 +98,8 @@ def index(
     With --update, into one that may be there: new and changed files are indexed, files that are gone are removed, what
     is as it was stays, and so does what a changed file that cannot be read was indexed as. A file of the same name and
     size that was last changed when it was is taken for unchanged, and so is one of the same checksum, which may have
-    got another name. Encoder and
-    slices are the archive's. Without --metadata, recordings keep the columns that they have, and without --vectors and
-    --recall these stay as well.
+    got another name. Encoder and slices are the archive's. Without --metadata, recordings keep the columns that they
+    have, and without --vectors and --recall these stay as well.
 
     An encoder of cut segments, as of the recipes jmcl and adml, runs over each slice by itself, so that its time goes
     with the number of slices and their length: --lengths 5 --hop 0.4 takes about a quarter, and finds less.
