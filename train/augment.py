@@ -26,6 +26,8 @@ class AugmentSettings:
     speed: float = 0.12  # tempo factor in 1 ± speed, every row
     vocal_tract: float = 0.10  # mel axis factor in 1 ± vocal_tract, every row
     gain: float = 2.0  # ± nats of power, every row
+    level: float = 0.25  # someone nearer or farther speaks from some moment on
+    level_change: float = 4.6  # ± nats of power: 20 dB
     noise: float = 0.5
     noise_snr: tuple[float, float] = (0.0, 30.0)  # dB
     reverb: float = 0.4
@@ -77,6 +79,10 @@ class Augment:
         """Log-mel (B, T, n_mels) -> a changed copy of the same shape."""
         s, (b, length, n_mels) = self.settings, mel.shape
         power = mel.exp()
+
+        change = self._uniform(b, -s.level_change, s.level_change) * self._chosen(b, s.level)
+        later = torch.arange(length) >= self._uniform(b, 0, length)[:, None]
+        power = power * (change[:, None] * later).exp()[:, :, None]
 
         chosen = self._chosen(b, s.reverb).nonzero().squeeze(1)
         if len(chosen):

@@ -20,6 +20,10 @@ from stdsearch.phones import PHONES
 from train.augment import Augment
 from train.speech import Phones, SpeechData
 
+ENDINGS: tuple[Phones, ...] = tuple(
+    tuple(ending.split()) for ending in ("S", "Z", "IH Z", "T", "D", "IH D", "IH NG", "ER", "IY", "L IY")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
@@ -38,6 +42,7 @@ class DataSettings:
     distractor_seconds: tuple[float, float] = (0.15, 1.6)
     dictionary_negatives: int = 150
     edited_negatives: int = 400
+    inflected_negatives: int = 100
     border_noise: float = 0.015  # standard deviation of a border cut with care
     slice_shift: float = 0.10  # ± share of the length that slicing may shift a span by
     slice_stretch: float = 0.14  # ± share of the length that slicing may be off by
@@ -270,11 +275,13 @@ class Batches:
         return np.stack([begin, np.maximum(end, begin + 0.04)], axis=1)
 
     def _negatives(self, classes: dict[Phones, int], random: np.random.Generator) -> list[Phones]:
-        """Phone strings that are not said: dictionary words, and classes with one phone changed."""
+        """Phone strings that are not said: dictionary words, and classes with one phone or the ending changed."""
         s, known = self.settings, list(classes)
         negatives = [self.dictionary[i] for i in random.integers(len(self.dictionary), size=s.dictionary_negatives)]
         for i in random.integers(len(known), size=s.edited_negatives):
             negatives.append(edit(known[i], random))
+        for i in random.integers(len(known), size=s.inflected_negatives):
+            negatives.append(inflect(known[i], random))
         return list(dict.fromkeys(p for p in negatives if p not in classes and s.min_phones <= len(p) <= s.max_phones))
 
 
@@ -287,6 +294,14 @@ def edit(phones: Phones, random: np.random.Generator) -> Phones:
     if kind < 0.75:
         return (*phones[:place], *phones[place + 1 :])
     return (*phones[:place], other, *phones[place:])
+
+
+def inflect(phones: Phones, random: np.random.Generator) -> Phones:
+    """The phones with the ending of an inflection; half of the time without it, where they have one."""
+    worn = [ending for ending in ENDINGS if phones[-len(ending) :] == ending]
+    if worn and random.random() < 0.5:
+        return phones[: -len(worn[int(random.integers(len(worn)))])]
+    return phones + ENDINGS[int(random.integers(len(ENDINGS)))]
 
 
 def same_place(row: np.ndarray, begin: np.ndarray, end: np.ndarray, target: np.ndarray, share: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from stdsearch.features import FLOOR, LOG_FLOOR
 from train.augment import Augment, AugmentSettings
 
 NOTHING = dict(
-    speed=0, vocal_tract=0, gain=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
+    speed=0, vocal_tract=0, gain=0, level=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
 )  # fmt: skip
 
 
@@ -46,6 +46,14 @@ def test_reverberation_rings_on_and_keeps_what_came_before():
     assert wet[:, :20].max() < 3 - 10  # what the transform's rounding leaves
     assert wet[0, 25, 0] > LOG_FLOOR + 3
     assert wet[0, 25, 0] > wet[0, 40, 0]
+
+
+def test_a_change_of_level_lasts_from_some_moment_on(mel):
+    change = (augment(level=1.0)(mel) - mel)[:, :, 0]
+    for row in change:
+        (at,) = (row.diff().abs() > 1e-3).nonzero(as_tuple=True)
+        assert len(at) == 1
+        assert row[0].abs() < 1e-3 < row[-1].abs() < 4.7
 
 
 def test_telephone_band(mel):

@@ -13,12 +13,12 @@ from stdsearch.errors import StdSearchError
 from stdsearch.features import MelSettings
 from stdsearch.phones import PHONE_INDEX
 from train.augment import Augment, AugmentSettings
-from train.data import Batches, DataSettings, edit, same_place
+from train.data import Batches, DataSettings, edit, inflect, same_place
 from train.manifest import PhoneSpan, Utterance, Word
 from train.speech import SpeechData
 
 QUIET = AugmentSettings(
-    speed=0, vocal_tract=0, gain=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
+    speed=0, vocal_tract=0, gain=0, level=0, noise=0, reverb=0, band_limit=0, codec=0, time_masks=0, mel_masks=0
 )
 SMALL = DataSettings(crops=6, isolated=4, crop_seconds=3.0, edited_negatives=20, dictionary_negatives=10)
 WORDS = [("stars", ("S", "T", "AA", "R", "Z")), ("come", ("K", "AH", "M")), ("evening", ("IY", "V", "N", "IH", "NG"))]
@@ -143,6 +143,16 @@ def test_an_edit_changes_one_phone():
         common = sum(a == b for a, b in zip(phones, changed, strict=False))
         tail = sum(a == b for a, b in zip(phones[::-1], changed[::-1], strict=False))
         assert common + tail >= 3
+
+
+def test_an_inflection_puts_an_ending_on_or_takes_it_off():
+    random = np.random.default_rng(0)
+    inflected = {inflect(("S", "T", "AA", "R", "Z"), random) for _ in range(200)}
+    assert ("S", "T", "AA", "R") in inflected
+    assert ("S", "T", "AA", "R", "Z", "IH", "Z") in inflected
+    assert all(phones[:4] == ("S", "T", "AA", "R") for phones in inflected)
+    assert {len(phones) for phones in inflected} == {4, 6, 7}
+    assert min(len(inflect(("K", "AH", "M"), random)) for _ in range(50)) == 4
 
 
 def test_same_place_by_hand():
