@@ -24,6 +24,7 @@ MP3_LEVELS = {16: 0.95, 8: 0.99}  # of libsndfile, for kbit/s at 16 kHz
 OPUS_KBITS = (6.0, 256.0)  # what libsndfile's compression levels 1 and 0 mean for a channel
 BABBLE_VOICES, BABBLE_SECONDS = 6, 60
 SILENCE = 4  # times as long as the speech before it
+LOUDER = 20  # dB
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,14 @@ def before_silence(speech: Speech, random: np.random.Generator) -> np.ndarray:
     return np.append(speech.waveform, np.zeros(SILENCE * len(speech.waveform), np.float32))
 
 
+def before_louder(speech: Speech, random: np.random.Generator, *, voice: np.ndarray) -> np.ndarray:
+    """The waveform LOUDER dB weaker, then as much of another voice at full power: who asks has the microphone."""
+    start = random.integers(len(voice))
+    other = np.take(voice, np.arange(start, start + len(speech.waveform)), mode="wrap")
+    other = other * np.sqrt(speech.power() / np.mean(other**2))
+    return np.append(speech.waveform * 10 ** (-LOUDER / 20), other).astype(np.float32)
+
+
 def in_room(speech: Speech, random: np.random.Generator, *, room: Room) -> np.ndarray:
     """The waveform as the room's microphone has it, the direct sound in its place."""
     return fftconvolve(speech.waveform, room.response)[: len(speech.waveform)].astype(np.float32)
@@ -183,8 +192,8 @@ def read_noises(folder: Path) -> list[np.ndarray]:
     return [read(path) for path in paths]
 
 
-def babble(manifest: Path, seed: int) -> np.ndarray:
-    """A minute (n,) of six voices at once, equally loud, from a table's training utterances."""
+def babble(manifest: Path, seed: int, n_voices: int) -> np.ndarray:
+    """A minute (n,) of voices at once, equally loud, from a table's training utterances."""
     random = np.random.default_rng(seed)
     sources: dict[str, list[Path]] = {}
     for source in read_table(manifest):
@@ -192,7 +201,7 @@ def babble(manifest: Path, seed: int) -> np.ndarray:
             sources.setdefault(source.speaker, []).append(source.audio)
     n_samples, voices = BABBLE_SECONDS * SAMPLE_RATE, []
     talkers = iter(random.permutation(sorted(sources)))
-    for _ in range(BABBLE_VOICES):
+    for _ in range(n_voices):
         said: list[np.ndarray] = []
         while sum(map(len, said)) < n_samples:
             said += [read(path) for path in sources[next(talkers)][:4]]
@@ -201,11 +210,12 @@ def babble(manifest: Path, seed: int) -> np.ndarray:
     return np.sum(voices, axis=0).astype(np.float32)
 
 
-def conditions(noises: list[np.ndarray], voices: np.ndarray | None) -> list[Condition]:
-    """All conditions, the unchanged first; those in a babble of voices only where there is one."""
+def conditions(noises: list[np.ndarray], manifest: Path | None, seed: int = 0) -> list[Condition]:
+    """All conditions, the unchanged first; those with other voices only where a table of speech is given."""
     chosen = [Condition("clean", unchanged)]
     chosen += [Condition(f"noise, {snr} dB", partial(in_noise, noises=noises, snr=snr)) for snr in (20, 10, 5, 0)]
-    if voices is not None:
+    if manifest:
+        voices = babble(manifest, seed, BABBLE_VOICES)
         chosen += [Condition(f"babble, {snr} dB", partial(in_noise, noises=[voices], snr=snr)) for snr in (20, 10)]
     chosen += [Condition(f"{name} room", partial(in_room, room=room)) for name, room in ROOMS.items()]
     chosen += [
@@ -217,7 +227,11 @@ def conditions(noises: list[np.ndarray], voices: np.ndarray | None) -> list[Cond
         for kbits in (16, 12, 6)
     ]
     chosen += [Condition("telephone", over_telephone, write_telephone)]
-    return [*chosen, Condition(f"silence, {SILENCE} times as long, behind", before_silence)]
+    chosen += [Condition(f"silence, {SILENCE} times as long, behind", before_silence)]
+    if manifest:
+        voice = babble(manifest, seed, 1)
+        chosen += [Condition(f"a voice {LOUDER} dB louder behind", partial(before_louder, voice=voice))]
+    return chosen
 
 
 def describe(room: Room) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""Search in spoiled audio: noise, rooms, codecs, a telephone line, silence, one long file.
+"""Search in spoiled audio: noise, rooms, codecs, a telephone line, silence, a louder voice, one long file.
 
     python benchmarks/robustness.py ../shared/speech/dev ../shared/speech/test [--terms 400] [--conditions clean ...]
 
 The recordings of each task are changed, indexed in a scratch folder, searched and scored, condition by condition; the
 spoken examples stay as they are. The terms searched for are a sample, the same in every condition, so that losses
 against the clean recordings are paired. SNR is the power within words to that of a stretch of a recording of --noise,
-or of a babble of six training voices. Silence is not counted into T, but decisions go by the archive's hours, with
-it: ATWV falls. A task lies in a folder of speech with a noise folder and a manifest.tsv in it.
+or of a babble of six training voices. What comes behind is not counted into T, but decisions go by the archive's
+hours, with it: ATWV falls. A task lies in a folder of speech with a noise folder and a manifest.tsv in it.
 Writes benchmarks/results/robustness_TASK.json after each condition. A quarter of an hour a task on two cores.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conditions import ROOMS, Condition, Speech, babble, conditions, describe, read_noises, write_float
+from conditions import ROOMS, Condition, Speech, conditions, describe, read_noises, write_float
 from measure import rounded, write_result
 from rich.console import Console
 from rich.table import Table
@@ -163,9 +163,10 @@ def main() -> None:
     set_threads(arguments.threads)
     speech = arguments.tasks[0].parent
     manifest = speech / "manifest.tsv"
-    voices = babble(manifest, arguments.seed) if manifest.exists() else None
+    noises = read_noises(arguments.noise or speech / "noise")
     known: dict[str, Condition | None] = {
-        condition.name: condition for condition in conditions(read_noises(arguments.noise or speech / "noise"), voices)
+        condition.name: condition
+        for condition in conditions(noises, manifest if manifest.exists() else None, arguments.seed)
     }
     known[JOINED] = None
     wanted = {CLEAN, *(arguments.conditions or known)}

@@ -17,7 +17,7 @@ from conditions import (
 )
 from scipy.signal import butter, sosfilt
 
-from stdsearch.audio import SAMPLE_RATE, read
+from stdsearch.audio import SAMPLE_RATE, read, write_wav
 from stdsearch.errors import StdSearchError
 
 
@@ -139,8 +139,25 @@ def test_a_room_changes_the_sound_after_its_source_not_before() -> None:
 def test_babble_is_left_out_where_there_is_none() -> None:
     names = [c.name for c in conditions([np.ones(9)], None)]
     assert names[0] == "clean"
-    assert not any("babble" in name for name in names)
-    assert any("babble" in c.name for c in conditions([np.ones(9)], np.ones(9)))
+    assert not any("babble" in name or "voice" in name for name in names)
+
+
+def test_other_voices_come_from_training_speakers(tmp_path: Path) -> None:
+    rows = ["utterance\tspeaker\tsplit\taudio\ttext"]
+    for i in range(7):
+        write_wav(tmp_path / f"{i}.wav", tone(200.0 * (i + 1), 60))
+        rows.append(f"u{i}\ts{i}\t{'train' if i < 6 else 'test'}\t{i}.wav\ta")
+    manifest = tmp_path / "manifest.tsv"
+    manifest.write_text("\n".join(rows) + "\n")
+    known = {c.name: c for c in conditions([np.ones(9)], manifest)}
+    speech = Speech(bursts(), np.array([[0.0, 2.0]]))
+    heard = known["a voice 20 dB louder behind"].change(speech, np.random.default_rng(0))
+    before, behind = np.split(heard, 2)
+    np.testing.assert_allclose(before, speech.waveform / 10, atol=1e-7)
+    assert power(behind) == pytest.approx(speech.power(), rel=1e-3)
+    spectrum = np.abs(np.fft.rfft(behind))
+    assert np.argmax(spectrum) * SAMPLE_RATE / len(behind) in 200.0 * np.arange(1, 7)
+    assert "babble, 10 dB" in known
 
 
 def test_a_folder_without_noise_is_told(tmp_path: Path) -> None:
