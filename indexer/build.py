@@ -206,10 +206,13 @@ class _Work:
                 for shard in shards:
                     builder.pass_over(shard)
                 self.on_progress(builder.done)
-                while rest := sources[builder.n_sources :]:
+                read = {recording.path for shard in shards for recording in shard.recordings}
+                rest = [source for source in sources if source.path not in read]
+                while rest:
                     stem = builder.next_stem
                     shards.append(builder.build(rest))
                     journal.add(stem, shards[-1])
+                    rest = rest[len(shards[-1].sources) :]
             finally:
                 pool.shutdown(cancel_futures=True)
         return shards, builder.next_ids
@@ -228,14 +231,14 @@ def _facts(encoder: Encoder, file: Path) -> EncoderFacts:
 def _report(
     archive: ArchiveReader, changes: Changes, shards: Sequence[Shard], stayed: Sequence[Recording], counts: Counts
 ) -> Report:
-    before = {recording.path for recording in archive.recordings.values()}
     indexed = {recording.path for shard in shards for recording in shard.recordings}
+    changed = len(indexed & {recording.path for recording in changes.former})
     return Report(
         counts,
         _complaints(shards),
-        added=len(indexed - before),
-        changed=len(indexed & before),
-        removed=len(before - indexed) - len(changes.kept) - len(stayed),
+        added=len(indexed) - changed,
+        changed=changed,
+        removed=len(archive.recordings) - len(changes.kept) - len(stayed) - changed,
         unchanged=len(changes.kept),
         renamed=len(changes.renamed),
         stayed=len(stayed),
@@ -248,7 +251,10 @@ def _but_for_times(recordings: Iterable[Recording]) -> list[Recording]:
 
 
 def _equal(one: pa.Table, other: pa.Table) -> bool:
-    return bool(one.equals(other)) or not one.column_names + other.column_names  # which may differ in their rows
+    if one.equals(other) or not one.column_names + other.column_names:  # which may differ in their rows
+        return True
+    same_columns = one.schema.equals(other.schema) and len(one) == len(other)
+    return same_columns and repr(one.to_pydict()) == repr(other.to_pydict())  # for nan is not nan
 
 
 def _complaints(shards: Sequence[Shard]) -> tuple[str, ...]:

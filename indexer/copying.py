@@ -19,7 +19,7 @@ from indexer import shards
 from indexer.build import check_out
 from indexer.commit import Content, Origin, commit_first, commit_next
 from indexer.generations import sweep
-from indexer.journal import Journal, discard
+from indexer.journal import Journal, discard, is_merge
 from indexer.shards import shard_stem
 from indexer.writer import sole_writer
 from stdsearch.archive import ArchiveReader, Recording, SegmentTable, open_archive
@@ -63,7 +63,7 @@ def compact_archive(out: Path, *, on_stage: OnStage = unseen) -> Counts | None:
 
 
 def merge_archives(paths: Sequence[Path], out: Path, *, on_stage: OnStage = unseen) -> Counts:
-    """Make a new archive of what several hold; what an interruption left at `out` is made anew.
+    """Make a new archive of what several hold; what a merge that was interrupted left at `out` is made anew.
 
     Raises StdSearchError if their encoders or slices differ, if two have recordings of one path or columns that do not
     go together, if a shard is damaged, or if `out` holds anything.
@@ -79,6 +79,8 @@ def merge_archives(paths: Sequence[Path], out: Path, *, on_stage: OnStage = unse
         order = sorted(range(len(taken)), key=lambda number: taken[number][1].path)
         with sole_writer(out):
             check_out(out)
+            if not is_merge(out):
+                raise StdSearchError(f"{out}: holds an index that was interrupted; go on with it, or merge to another")
             Journal(out, {"merge": [str(path) for path in paths]}, NextIds()).resume([])
             places = _laid_out([taken[number] for number in order], 0)
             content = _copied(out, places, columns.take(pa.array(order, pa.int64())), archives[0], on_stage)
@@ -216,4 +218,6 @@ def _merged_columns(archives: Sequence[ArchiveReader]) -> pa.Table:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise StdSearchError(f"the columns of the archives have types that differ ({reason}); {_ALIKE}") from error
+    if large := [field.name for field in merged.schema if pa.types.is_decimal256(field.type)]:
+        raise StdSearchError(f"the numbers of the column {large[0]!r} have too many digits together; {_ALIKE}")
     return merged.drop_columns(["recording_id"])

@@ -116,7 +116,8 @@ def _below(folder: Path, pattern: str) -> list[Path]:
 
 
 def _is_locked(path: Path) -> bool:
-    with path.open("r+b") as file:  # NFS locks for one alone only what may be written
+    mode = "r+b" if os.access(path, os.W_OK) else "rb"  # NFS locks for one alone only what may be written
+    with path.open(mode) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

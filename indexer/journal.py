@@ -42,24 +42,24 @@ class Journal:
         self._plan = (json.dumps({**plan, "next_ids": asdict(next_ids)}, indent=1, sort_keys=True) + "\n").encode()
 
     def resume(self, sources: Sequence[Source]) -> list[Shard]:
-        """The leading shards that are whole and of these very sources, unchanged; what follows is forgotten."""
+        """The shards that are whole and whose recordings are all of these very sources; others are forgotten.
+
+        So are complaints: what could not be read may have been mended.
+        """
         plan = self._directory / "plan.json"
-        if not plan.is_file() or plan.read_bytes() != self._plan:
-            self._directory.mkdir(parents=True, exist_ok=True)  # never gone, for it marks what is being made
-            for path in self._directory.glob("[0-9]*.json"):
-                path.unlink()
-            replace_file(plan, self._plan)
+        is_same = plan.is_file() and plan.read_bytes() == self._plan
+        self._directory.mkdir(parents=True, exist_ok=True)  # never gone, for it marks what is being made
         kept: list[Shard] = []
-        n_sources = 0
-        noted = sorted(self._directory.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
-        for path in noted:
-            shard = self._whole_shard(path)
-            if shard is None or shard.sources != tuple(sources[n_sources : n_sources + len(shard.sources)]):
-                break
-            kept.append(shard)
-            n_sources += len(shard.sources)
-        for path in noted[len(kept) :]:
-            path.unlink()
+        wanted = set(sources)
+        for path in sorted(self._directory.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name)):
+            shard = self._whole_shard(path) if is_same else None
+            if shard is not None and shard.recordings and wanted.issuperset(shard.sources):
+                kept.append(shard)
+                wanted.difference_update(shard.sources)
+            else:
+                path.unlink()
+        if not is_same:
+            replace_file(plan, self._plan)
         return kept
 
     def add(self, stem: str, shard: Shard) -> None:
@@ -70,10 +70,13 @@ class Journal:
     def _whole_shard(self, path: Path) -> Shard | None:
         try:
             content = json.loads(path.read_bytes())
+            recordings = tuple(Recording(**recording) for recording in content["recordings"])
+            sources = [Source(**{**source, "file": Path(source["file"])}) for source in content["sources"]]
+            read = {recording.path for recording in recordings}
             shard = Shard(
-                sources=tuple(Source(**{**source, "file": Path(source["file"])}) for source in content["sources"]),
-                recordings=tuple(Recording(**recording) for recording in content["recordings"]),
-                complaints=tuple(content["complaints"]),
+                sources=tuple(source for source in sources if source.path in read),
+                recordings=recordings,
+                complaints=(),
                 segments=Part(**content["segments"]),
                 frames=Part(**content["frames"]),
             )
@@ -101,13 +104,24 @@ def noted(out: Path, next_ids: NextIds) -> set[str] | None:
     return {path.stem for path in (out / "journal").glob("[0-9]*.json")}
 
 
+def is_merge(out: Path) -> bool:
+    """Whether what was begun at `out`, if anything, puts archives together, so that it is made again in minutes."""
+    plan = _plan(out)
+    return plan is None or "merge" in plan
+
+
 def _next_ids(out: Path) -> object:
     """What the plan of a journal says of the ids that come next; None if there is no such plan."""
+    return (_plan(out) or {}).get("next_ids")
+
+
+def _plan(out: Path) -> dict[str, Any] | None:
     plan = out / "journal" / "plan.json"
     try:
-        return json.loads(plan.read_bytes())["next_ids"] if plan.is_file() else None
-    except (OSError, ValueError, TypeError, KeyError):
+        content = json.loads(plan.read_bytes()) if plan.is_file() else None
+    except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def discard(out: Path) -> None:

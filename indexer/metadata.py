@@ -2,10 +2,11 @@
 
 import glob
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from unicodedata import normalize
 
 import duckdb
 import pyarrow as pa
@@ -34,8 +35,8 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
 
     A row names its recording in a column `recording`, `path` or `file`: the path below the indexed folder or the base
     name, with or without extension. Types are inferred by DuckDB.
-    Raises StdSearchError if the file cannot be read, has no such column, names a recording twice or by a base name
-    that several have, or has a column of a name that the catalog has already or cannot have.
+    Raises StdSearchError if the file cannot be read, has no such column, names no recording, one twice or by a base
+    name that several have, or has a column of a name that the catalog has already or cannot have.
     """
     table, key = _read(path)
     own = table.drop_columns([key])
@@ -56,14 +57,16 @@ def read_metadata(path: Path, recordings: Sequence[str]) -> Metadata:
     numbers = numbers_by_name(recordings)
     row_of: dict[int, int] = {}
     unmatched = []
-    for row, value in enumerate(str(value) for value in table[key].to_pylist()):
-        matches = numbers.get(value, [])
+    for row, value in enumerate("" if value is None else str(value) for value in table[key].to_pylist()):
+        matches = numbers(value)
         if len(matches) > 1:
             raise StdSearchError(f"{path}: {value!r} is the name of {len(matches)} recordings; give their paths")
         if not matches:
             unmatched.append(value)
         elif row_of.setdefault(matches[0], row) != row:
             raise StdSearchError(f"{path}: has two rows for {recordings[matches[0]]!r}; keep one")
+    if unmatched and not row_of:
+        raise StdSearchError(f"{path}: no row names a recording, the first names {unmatched[0]!r}; give their paths")
     rows = pa.array([row_of.get(number) for number in range(len(recordings))], pa.int64())
     return Metadata(own.take(rows), tuple(unmatched))
 
@@ -107,15 +110,26 @@ def _read(path: Path) -> tuple[pa.Table, str]:
                 relation = connection.read_parquet(file, binary_as_string=True)  # old writers do not say which is text
             elif suffix in (".csv", ".tsv"):
                 key = _key(path, connection.read_csv(file).columns)
-                relation = connection.read_csv(file, dtype={key: "VARCHAR"})
+                relation = connection.read_csv(file, dtype={key: "VARCHAR"}, sample_size=-1)
             else:
-                found = connection.read_json(file)
+                found = connection.read_json(file, sample_size=-1)
                 types = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
                 relation = connection.read_json(file, columns=types | {_key(path, found.columns): "VARCHAR"})
-            return relation.to_arrow_table(), _key(path, relation.columns)
+            return _in_utc(relation.to_arrow_table()), _key(path, relation.columns)
         except duckdb.Error as error:
             reason = in_a_line(str(error).partition("\n\n")[0])  # what follows is settings and guesses
             raise StdSearchError(f"{path}: is no table that DuckDB reads ({reason}); mend it") from error
+
+
+def _in_utc(table: pa.Table) -> pa.Table:
+    """The table with moments in UTC, whatever the machine's time zone, so that archives of several can be merged."""
+    fields = [
+        field.with_type(pa.timestamp(field.type.unit, "UTC"))
+        if pa.types.is_timestamp(field.type) and field.type.tz
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 def _key(path: Path, columns: Sequence[str]) -> str:
@@ -131,13 +145,18 @@ def _key(path: Path, columns: Sequence[str]) -> str:
     return key
 
 
-def numbers_by_name(recordings: Sequence[str]) -> dict[str, list[int]]:
-    """The numbers of the recordings that a name may mean; whole paths go before base names."""
+def numbers_by_name(recordings: Sequence[str]) -> Callable[[str], list[int]]:
+    """What tells the numbers of the recordings that a name may mean; whole paths go before base names.
+
+    However its letters are put together: a macOS disk has e and ´ where a table has é.
+    """
+    exact = {path: [number] for number, path in enumerate(recordings)}
     whole: dict[str, list[int]] = {}
     base: dict[str, list[int]] = {}
     for number, path in enumerate(recordings):
-        name = PurePosixPath(path)
-        whole.setdefault(path, []).append(number)
-        for other in {str(name.with_suffix("")), name.name, name.stem} - {path}:
+        name = PurePosixPath(normalize("NFC", path))
+        whole.setdefault(str(name), []).append(number)
+        for other in {str(name.with_suffix("")), name.name, name.stem} - {str(name)}:
             base.setdefault(other, []).append(number)
-    return {**base, **whole}
+    named = {**base, **whole, **exact}
+    return lambda name: named.get(name) or named.get(normalize("NFC", name), [])

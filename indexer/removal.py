@@ -27,7 +27,7 @@ def remove_recordings(out: Path, names: Sequence[str], *, on_stage: OnStage = un
         with open_unchecked(out) as archive:
             recordings = list(archive.recordings.values())
             numbers = numbers_by_name([recording.path for recording in recordings])
-            gone = {_number(out, name, numbers.get(name, [])) for name in names}
+            gone = {_number(out, name, numbers(name)) for name in names}
             kept = [number for number in range(len(recordings)) if number not in gone]
             content = Content(
                 [recordings[number] for number in kept],

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from stdsearch.encoder import Encoder
 from stdsearch.errors import CONTROLS, StdSearchError, is_utf8
 from stdsearch.slicing import SlicingSettings
 
-SHARD_SECONDS = 1800.0  # of audio: at most so much is embedded again after an interruption
+SHARD_SECONDS = 1800.0  # of audio, at least: so much is embedded again after an interruption, or one recording
 SHARD_SOURCES = 1000  # files, where they are tiny
 CLOCK_STEP = 2_000_000_000  # nanoseconds: what FAT counts by; others count by milliseconds or less
 BLOCK_SECONDS = 30.0  # decoded at a time
@@ -101,7 +101,6 @@ class ShardBuilder:
         first_ids: NextIds,
         done: Progress,
     ) -> None:
-        self.n_sources = 0
         self.next_ids = first_ids
         self.done = done
         self._out = out
@@ -115,12 +114,11 @@ class ShardBuilder:
         """Count a shard that is whole, and log its complaints."""
         for complaint in shard.complaints:
             _log.warning("%s (skipped)", complaint)
-        self.n_sources += len(shard.sources)
-        self.next_ids = NextIds(
-            self.next_ids.recording + len(shard.recordings),
-            self.next_ids.segment + sum(recording.n_segments for recording in shard.recordings),
-            self.next_ids.shard + 1,
-        )
+        ids = self.next_ids
+        if shard.recordings:
+            last = shard.recordings[-1]
+            ids = NextIds(last.recording_id + 1, last.first_segment + last.n_segments)
+        self.next_ids = replace(ids, shard=int(Path(shard.segments.name).stem) + 1)
         self.done += Progress(
             sum(source.bytes for source in shard.sources),
             len(shard.recordings),
@@ -241,9 +239,9 @@ def shard_stem(number: int) -> str:
 def checksum(source: Source) -> str:
     """The SHA-256 of a source's file; raises StdSearchError if it cannot be read or its name not be stored."""
     check_name(source)
-    if source.file.exists() and not source.file.is_file():  # a pipe, which may never end
-        raise StdSearchError(f"{source.file}: is no file; leave it out")
     try:
+        if source.file.exists() and not source.file.is_file():  # a pipe, which may never end
+            raise StdSearchError(f"{source.file}: is no file; leave it out")
         with source.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -78,6 +78,15 @@ def test_a_damaged_archive_is_told_part_by_part(archive: Path) -> None:
     assert "00000.arrow: has 0 bytes, not" in result.stdout
 
 
+def test_a_catalog_that_is_no_table_is_told_beside_the_rest(archive: Path) -> None:
+    catalog = archive / "catalog.parquet"
+    catalog.write_bytes(bytes(catalog.stat().st_size))
+    result = CliRunner().invoke(info, [str(archive)])
+    assert result.exit_code == 1
+    assert "catalog.parquet: is damaged" in result.stdout
+    assert "recordings" in result.stdout
+
+
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(info, [str(tmp_path / "nowhere")])
     assert isinstance(result.exception, StdSearchError)

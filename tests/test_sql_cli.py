@@ -101,6 +101,13 @@ def test_removed_recordings_have_no_segments(path: Path, tmp_path: Path) -> None
     assert ask(tmp_path / "archive", "SELECT count(*) AS n FROM segments").stdout == "n\n0\n"
 
 
+def test_what_else_is_a_question(path: Path) -> None:
+    assert ask(path, "SHOW TABLES").stdout.split() == ["name", "recordings", "segments"]
+    counts = ask(path, "PIVOT (SELECT channels FROM recordings) ON channels USING count(*)", "--json")
+    assert sum(json.loads(counts.stdout)[0].values()) == 4
+    assert "physical_plan" in ask(path, "EXPLAIN SELECT path FROM recordings").stdout
+
+
 @pytest.mark.parametrize(
     ("statement", "complaint"),
     [
@@ -115,6 +122,7 @@ def test_removed_recordings_have_no_segments(path: Path, tmp_path: Path) -> None
         ("COPY recordings TO '/tmp/stolen.csv'", "is no SELECT"),
         ("ATTACH '/tmp/other.db'", "is no SELECT"),
         ("INSTALL httpfs", "is no SELECT"),
+        ("EXPLAIN ANALYZE COPY recordings TO '/tmp/stolen.csv'", "disabled"),
         ("SELECT * FROM read_text('/etc/hostname')", "disabled"),
         ("SELECT * FROM '/etc/hostname'", "the views are|disabled"),
         ("SELECT * FROM statement", "statement does not exist"),

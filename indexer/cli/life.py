@@ -33,7 +33,8 @@ def remove(archive: Path, recordings: tuple[str, ...]) -> None:
 def compact(archive: Path) -> None:
     """Free the space of removed recordings, and put shards together that updates have left small.
 
-    Recordings and segments are numbered anew. Meanwhile ARCHIVE takes up to twice its space.
+    Recordings and segments are numbered anew. Meanwhile ARCHIVE takes up to twice its space. What an interrupted
+    `index --update` had finished is given up: let that end first.
     """
     from indexer.copying import compact_archive
     from stdsearch.archive.manifest import load_manifest

@@ -77,7 +77,7 @@ def write_catalog(path: Path, recordings: Sequence[Recording], metadata: pa.Tabl
     if metadata is not None:
         for name, column in zip(metadata.column_names, metadata.columns, strict=True):
             table = table.append_column(name, column)
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, path.absolute(), compression="zstd")  # else a colon in it would look like a URI's
 
 
 class Catalog:

@@ -99,7 +99,9 @@ class Manifest:
             "next_ids": asdict(self.next_ids),
             "parts": {role: [asdict(part) for part in parts] for role, parts in self.parts.items()},
         }
-        replace_file(archive / FILE_NAME, (json.dumps(content, indent=1) + "\n").encode())
+        text = (json.dumps(content, indent=1) + "\n").encode()
+        parse_manifest(archive / FILE_NAME, text)  # what could not be opened must not replace what can
+        replace_file(archive / FILE_NAME, text)
 
 
 def load_manifest(archive: Path) -> Manifest:

@@ -70,7 +70,7 @@ class SegmentWriter:
         self._schema = _schema(dim)
         small = [name for name in self._schema.names if name != "embedding"]
         self._writer = pq.ParquetWriter(
-            path,
+            path.absolute(),  # else a colon in it would look like a URI's
             self._schema,
             compression={**dict.fromkeys(small, "zstd"), "embedding": "none"},
             use_dictionary=small,

@@ -28,6 +28,7 @@ SEGMENTS = pa.schema(
     ]
 )
 ROWS_AT_ONCE = 4096
+ANSWERING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)  # PIVOT is MULTI
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def select(archive: ArchiveReader, statement: str) -> Answer:
         statements = connection.extract_statements(statement)
         if len(statements) != 1:
             raise _refused(statement, "more than one statement" if statements else "is empty")
-        if statements[0].type != duckdb.StatementType.SELECT:
+        if statements[0].type not in ANSWERING:
             raise _refused(statement, "is no SELECT, and an archive is changed by other commands only")
         connection.execute(statements[0])
         columns = tuple(name for name, *_ in connection.description or ())
@@ -63,15 +64,14 @@ def select(archive: ArchiveReader, statement: str) -> Answer:
 
 def _database(archive: ArchiveReader) -> "duckdb.DuckDBPyConnection":
     connection = archive.database()
-    shards = [str(archive.path / part.name) for part in archive.manifest.parts["segments"]]
+    shards = [str((archive.path / part.name).absolute()) for part in archive.manifest.parts["segments"]]
     try:
         stored = pyarrow.dataset.dataset(shards, SEGMENTS, format="parquet") if shards else SEGMENTS.empty_table()
     except (pa.ArrowException, OSError) as error:
         raise damaged(Path(shards[0]).parent, error) from error
-    connection.register("stored_segments", stored)
-    connection.execute(
-        "CREATE VIEW segments AS SELECT * FROM stored_segments SEMI JOIN recordings USING (recording_id)"
-    )
+    known = [number for (number,) in connection.execute("SELECT recording_id FROM recordings").fetchall()]
+    is_known = pyarrow.dataset.field("recording_id").isin(pa.array(known, pa.int32()))
+    connection.register("segments", stored.filter(is_known))
     lock(connection)
     return connection
 

@@ -40,6 +40,11 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
                 part.check_size(archive)
             except StdSearchError as error:
                 problems.append(str(error))
+    columns: list[str] = []
+    try:
+        columns = [] if problems else _columns(archive, manifest)
+    except StdSearchError as error:
+        problems.append(str(error))
     sizes = {role: sum(part.bytes for part in parts) for role, parts in manifest.parts.items()}
     hours = manifest.counts.seconds / 3600
     return {
@@ -51,7 +56,7 @@ def _facts(archive: Path, manifest: Any) -> dict[str, Any]:
         "bytes": {**sizes, "all": sum(sizes.values())},
         "bytes_per_hour": {role: round(sizes[role] / hours) for role in GROWING} if hours else {},
         "shards": len(manifest.parts["segments"]),
-        "columns": [] if problems else _columns(archive, manifest),
+        "columns": columns,
         "encoder": asdict(manifest.encoder),
         "settings": dict(manifest.settings),
         "problems": problems,

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,15 @@ def verify(archive: Path, repair: bool, as_json: bool) -> None:
     with shown_stages() as on_stage:
         faults = check_archive(opened, on_stage=on_stage)
     if as_json:
+        affected = _affected(opened, faults)
         listed = [
-            {"part": fault.part, "complaint": fault.complaint, "rebuildable": fault.is_rebuildable} for fault in faults
+            {
+                "part": fault.part,
+                "complaint": fault.complaint,
+                "rebuildable": fault.is_rebuildable,
+                "recordings": affected.get(Path(fault.part).stem, []),
+            }
+            for fault in faults
         ]
         facts = {"archive": str(archive), "generation": opened.manifest.generation, "faults": listed}
         click.echo(json.dumps(facts, ensure_ascii=False))
@@ -64,12 +72,24 @@ def _page(archive: "ArchiveReader", faults: Sequence["Fault"]) -> str:
     if any(fault.is_rebuildable for fault in faults):
         parts = ", ".join(fault.part for fault in faults if fault.is_rebuildable)
         lines.append(f"`stdsearch verify --repair {archive.path}` makes {parts} again from the shards")
-    shards = {Path(fault.part).stem for fault in faults if fault.role in ("segments", "frames")}
-    if shards and not any(fault.role == "catalog" for fault in faults):
-        paths = [recording.path for recording in archive.recordings.values() if recording.shard in shards]
-        some = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+    if paths := list(chain.from_iterable(_affected(archive, faults).values())):
+        some = ", ".join(paths[:3]) + (", ..., all listed with --json" if len(paths) > 3 else "")
         lines.append(
             f"{len(paths)} recordings are affected ({some}): restore their shards, or `stdsearch remove` them and "
             "index them again with `stdsearch index --update`"
         )
     return "\n".join(lines)
+
+
+def _affected(archive: "ArchiveReader", faults: Sequence["Fault"]) -> dict[str, list[str]]:
+    """The paths of the recordings in broken shards, by the shards' stems; empty where the catalog is broken, too."""
+    from stdsearch.archive.manifest import SHARD_ROLES
+
+    if any(fault.role == "catalog" for fault in faults):
+        return {}
+    shards = {Path(fault.part).stem for fault in faults if fault.role in SHARD_ROLES}
+    paths: dict[str, list[str]] = {}
+    for recording in archive.recordings.values() if shards else ():
+        if recording.shard in shards:
+            paths.setdefault(recording.shard, []).append(recording.path)
+    return paths

@@ -19,6 +19,7 @@ from indexer.shards import Progress
 from indexer.sources import find_sources
 from stdsearch import vector_settings
 from stdsearch.archive import open_archive
+from stdsearch.archive.check import check_archive
 from stdsearch.encoder import Frames, SpanEncoder, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
@@ -230,14 +231,14 @@ def test_shards_of_changed_recordings_or_settings_are_made_again(
     record("1.wav", 3, seed=7)
     done = stop_after(None)
     index()
-    assert len(done) == 3  # all but 0.wav
+    assert len(done) == 2  # all but 0.wav and 2.wav
     shutil.rmtree(tmp_path / "archive")
 
     interrupt()
     (tmp_path / "archive" / "frames" / "00001.arrow").unlink()
     done = stop_after(None)
     index()
-    assert len(done) == 3
+    assert len(done) == 2
     shutil.rmtree(tmp_path / "archive")
 
     interrupt()
@@ -391,3 +392,67 @@ def test_an_archive_of_many_segments_gets_inverted_lists(
     ids = np.arange(0, archive.n_segments, 500)
     scores, _ = archive.nearest(archive.embeddings(ids), 1)
     assert scores.min() > 0.9
+
+
+@pytest.mark.parametrize("new", ["0a.wav", "2.wav"])
+def test_an_interrupted_build_keeps_what_is_unchanged_wherever_something_new_is(
+    tmp_path: Path,
+    index: Build,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: Callable[[int | None], list[int]],
+    new: str,
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
+    for number in range(1, 5):
+        record(f"{number}.wav", 2, seed=number)
+    stop_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        index()
+    record(new, 1, seed=9)
+    done = stop_after(None)
+    index()
+    assert sorted(done) == [16000, 32000]
+    assert check_archive(open_archive(tmp_path / "archive")) == []
+
+
+def test_a_journal_with_a_gap_gives_no_shard_twice(
+    tmp_path: Path,
+    index: Build,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: Callable[[int | None], list[int]],
+) -> None:
+    """As where a kill came between two notes that were being removed."""
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
+    for number in range(4):
+        record(f"{number}.wav", 2, seed=number)
+    stop_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        index()
+    (tmp_path / "audio" / "1.wav").unlink()
+    (tmp_path / "archive" / "journal" / "00001.json").unlink()
+    stop_after(None)
+    index()
+    assert check_archive(open_archive(tmp_path / "archive")) == []
+
+
+def test_a_file_that_was_mended_meanwhile_is_indexed(
+    tmp_path: Path,
+    index: Build,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: Callable[[int | None], list[int]],
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
+    files = [record(f"{number}.wav", 2, seed=number) for number in range(3)]
+    facts, sound = files[0].stat(), files[0].read_bytes()
+    for content in (bytes(len(sound)), sound):  # of one size and time, as where only rights were missing
+        files[0].write_bytes(content)
+        os.utime(files[0], ns=(0, facts.st_mtime_ns))
+        stop_after(1 if content != sound else None)
+        if content != sound:
+            with pytest.raises(KeyboardInterrupt):
+                index()
+    report = index()
+    assert (report.complaints, report.counts.recordings) == ((), 3)

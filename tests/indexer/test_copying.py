@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,10 @@ from tests.indexer.conftest import change, files, hits, named, segments
 
 Build = Callable[..., Report]
 Record = Callable[..., Path]
+
+
+def interrupt(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
 
 
 def sums(path: Path, *, catalog: bool = False) -> dict[str, list[str]]:
@@ -139,6 +144,7 @@ def test_a_column_that_is_empty_in_one_archive_is_of_the_others_type(
     ("one", "other", "complaint"),
     [
         ({"year": [1]}, {"year": ["soon"]}, "the columns of the archives have types that differ"),
+        ({"n": [Decimal(10**37)]}, {"n": [Decimal("1" * 37 + ".1")]}, "the column 'n' have too many digits together"),
         ({"year": [1], "a": [1]}, {"Year": [1], "b": [1]}, "the columns Year, year differ in capitals alone"),
     ],
 )
@@ -181,12 +187,22 @@ def test_other_encoders_or_slices_are_refused(
     assert json.loads((tmp_path / "archive" / "archive.json").read_bytes())["generation"] == 1
 
 
+def test_a_merge_keeps_an_index_that_was_interrupted(
+    tmp_path: Path, halves: tuple[Path, Path], build: Build, encoder: SpanEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "frames", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build()
+    before = files(tmp_path / "archive")
+    with pytest.raises(StdSearchError, match="holds an index that was interrupted; go on with it"):
+        merge_archives(halves, tmp_path / "archive")
+    assert files(tmp_path / "archive") == before
+
+
 def test_an_interrupted_merge_is_made_anew(
     tmp_path: Path, halves: tuple[Path, Path], build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(copying, "commit_first", interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -1,5 +1,5 @@
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -89,6 +89,7 @@ def test_rows_for_no_recording_are_told(tmp_path: Path) -> None:
         ("t.csv", "", "has no column recording"),
         ("t.csv", "file,year\n1,1960\n", "'1' is the name of 2 recordings; give their paths"),
         ("t.csv", "file,year\n2,1960\na/2.wav,1961\n", "has two rows for 'a/2.wav'"),
+        ("t.csv", "file,year\nother,1960\n,1961\n", "no row names a recording, the first names 'other'"),
         ("t.csv", "file,Duration\n2,1960\n", "the catalog has a column 'Duration' of its own"),
         ("t.csv", 'file,"year\nof print"\n2,1960\n', r"has a column 'year\\nof print', which no condition could name"),
         ("t.csv", "file,..\n2,1960\n", "has a column '..', which no condition could name"),
@@ -118,3 +119,27 @@ def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
     (tmp_path / "m[1].csv").write_text("file,year\n2,1111\n")
     (tmp_path / "m1.csv").write_text("file,year\n2,2222\n")
     assert read_metadata(tmp_path / "m[1].csv", RECORDINGS).columns["year"].to_pylist() == [None, 1111, None, None]
+
+
+def test_what_comes_late_in_a_long_table_is_read_as_well(tmp_path: Path) -> None:
+    """DuckDB guesses columns and types from 20,480 rows unless told otherwise."""
+    rows = [f'{{"recording": "r{number}"}}' for number in range(21_000)]
+    (tmp_path / "late.jsonl").write_text("\n".join([*rows, '{"recording": "a.wav", "year": 1962}']))
+    assert read_metadata(tmp_path / "late.jsonl", ["a.wav"]).columns.to_pylist() == [{"year": 1962}]
+    rows = [f"r{number}," for number in range(21_000)]
+    (tmp_path / "late.csv").write_text("\n".join(["recording,year", *rows, "a.wav,1962"]))
+    assert read_metadata(tmp_path / "late.csv", ["a.wav"]).columns.to_pylist() == [{"year": 1962}]
+
+
+def test_moments_are_in_utc_wherever_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    (tmp_path / "t.csv").write_text("file,moment\n2,1962-05-04 10:00:00+02\n")
+    (moment,) = read_metadata(tmp_path / "t.csv", RECORDINGS).columns["moment"].drop_null().unique()
+    assert str(moment.type) == "timestamp[us, tz=UTC]"
+    assert moment.as_py() == datetime(1962, 5, 4, 8, tzinfo=UTC)
+
+
+def test_letters_may_be_put_together_otherwise_and_no_key_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("recording,year\ncaf\u00e9.wav,1962\n,5\n")
+    found = read_metadata(tmp_path / "names.csv", ["cafe\u0301.wav", "None.wav"])
+    assert found.columns.to_pylist() == [{"year": 1962}, {"year": None}]

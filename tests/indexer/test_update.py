@@ -536,3 +536,36 @@ def test_removing_between_leaves_the_journal_of_an_interrupted_update(
     build("fresh")
     assert segments(open_archive(tmp_path / "archive")) == segments(open_archive(tmp_path / "fresh"))
     assert files(tmp_path / "archive") == named(tmp_path / "archive")
+
+
+def test_a_new_file_where_a_renamed_one_was_is_added_and_nothing_removed(
+    audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    build()
+    (audio / "1.wav").rename(audio / "moved.wav")
+    record("1.wav", 3, seed=11)
+    report = update()
+    assert (report.added, report.changed, report.removed, report.unchanged, report.renamed) == (1, 0, 0, 4, 1)
+
+
+def test_an_update_that_could_read_nothing_tries_again(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report], record: Record
+) -> None:
+    build()
+    shutil.rmtree(audio)
+    sound = record("new.wav", 2, seed=9).read_bytes()
+    for content, time_ns in ((bytes(len(sound)), 10**18), (sound, 10**18)):  # as where rights or ffmpeg were missing
+        (audio / "new.wav").write_bytes(content)
+        os.utime(audio / "new.wav", ns=(time_ns, time_ns))
+        if content != sound:
+            with pytest.raises(StdSearchError, match="left as it is, for none of the 1"):
+                update()
+    assert update().added == 1
+
+
+def test_columns_with_what_is_no_number_are_as_they_were(
+    tmp_path: Path, audio: Path, build: Callable[..., Report], update: Callable[..., Report]
+) -> None:
+    build(metadata=Metadata(pa.table({"snr": [1.5, float("nan"), 2.0, None]}), unmatched=()))
+    update()
+    assert load_manifest(tmp_path / "archive").generation == 1

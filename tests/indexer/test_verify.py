@@ -119,9 +119,9 @@ def test_the_page_says_what_can_be_done(archive: Path, verify: Callable[..., Res
     assert f"`stdsearch verify --repair {archive}` makes vectors-2.ivf again from the shards" in lines
     assert lines[-1].startswith("1 recordings are affected (2.wav): restore their shards, or `stdsearch remove` them")
     faults = json.loads(verify("--json").stdout)["faults"]
-    assert [(fault["part"], fault["rebuildable"]) for fault in faults] == [
-        ("vectors-2.ivf", True),
-        ("frames/00001.arrow", False),
+    assert [(fault["part"], fault["rebuildable"], fault["recordings"]) for fault in faults] == [
+        ("vectors-2.ivf", True, []),
+        ("frames/00001.arrow", False, ["2.wav"]),
     ]
 
 
