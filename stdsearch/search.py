@@ -33,6 +33,7 @@ SEGMENTS_A_PLACE = 5  # looked at for each place that is rescored; of real speec
 FEWEST_PLACES, MOST_PLACES = 150, 3000  # rescored for each term
 PLACES_AN_HOUR = 30  # of an archive: the term, and what sounds like it, is said in each
 PLACES_AT_A_GLANCE = 10  # times the root of the hours: where the best few hits are sought
+FEWEST_AT_A_GLANCE = 60  # a place is weighed against the others of its term: among fewer its probability is another
 BATCH = 64  # terms of a list searched for together, at most: lists of the index that several visit are read once
 PLACES_IN_BATCH = BATCH * FEWEST_PLACES  # at most
 
@@ -41,14 +42,16 @@ def depth_for(seconds: float, limit: int | None = None) -> int:
     """How many places of a term are rescored in an archive of so many seconds.
 
     All hits: PLACES_AN_HOUR, which on dev cost no MTWV and .005 of MAP, from FEWEST_PLACES to MOST_PLACES. The best
-    few, of which there may be `limit`, are sought less far down, which in a large archive may miss a rare term.
+    few, of which there may be `limit`, are sought less far down, which in a large archive may miss a rare term. Up
+    to 20 are sought as far down as 20, so that hits and scores of fewer are the first of theirs.
 
-    >>> depth_for(600.0), depth_for(36e4), depth_for(36e4, limit=20)
-    (150, 3000, 100)
+    >>> depth_for(600.0), depth_for(36e4), depth_for(36e4, limit=20), depth_for(600.0, limit=1)
+    (150, 3000, 100, 60)
     """
     hours = seconds / 3600
     every = min(max(FEWEST_PLACES, round(PLACES_AN_HOUR * hours)), MOST_PLACES)
-    return every if limit is None else min(every, max(1, 3 * limit, round(PLACES_AT_A_GLANCE * sqrt(hours))))
+    glance = round(PLACES_AT_A_GLANCE * sqrt(hours))
+    return every if limit is None else min(every, max(FEWEST_AT_A_GLANCE, 3 * limit, glance))
 
 
 @dataclass(frozen=True, slots=True)

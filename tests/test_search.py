@@ -129,7 +129,8 @@ def test_no_more_places_are_heard_than_depth_says(archive: Archive, text: str) -
 def test_depth_grows_with_the_archive_and_with_what_is_wanted() -> None:
     hours = np.array([0.1, 5, 10, 50, 100, 1000]) * 3600
     assert [depth_for(seconds) for seconds in hours] == [150, 150, 300, 1500, 3000, 3000]
-    assert [depth_for(seconds, limit=20) for seconds in hours] == [60, 60, 60, 71, 100, 316]
+    for limit in (1, 2, 3, 20):
+        assert [depth_for(seconds, limit=limit) for seconds in hours] == [60, 60, 60, 71, 100, 316]
     assert [depth_for(seconds, limit=500) for seconds in hours] == [150, 150, 300, 1500, 1500, 1500]
 
 
