@@ -60,21 +60,23 @@ def enrol_all(
 def _encode(spoken: Spoken, encoder: Encoder, longest: float) -> Example:
     """An example encoded in its surroundings, where it has some; else from where speech begins to where it ends."""
     path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
-    duration = audio.probe(path).duration
+    info = audio.probe(path)
+    duration = info.duration
     lasts = duration if tbeg is None or tend is None else tend - tbeg
     if lasts > LONGEST_EXAMPLE:
         raise StdSearchError(
             f"{path}: the example lasts {lasts:.0f} s; give {LONGEST_EXAMPLE:.0f} s or less, as in FILE@TBEG-TEND"
         )
     if tbeg is None or tend is None:
-        waveform = audio.read(path)
+        waveform = audio.read(path, channel=_channel(spoken, info))
         frames = encoder.frames(waveform)
         tbeg, tend = _said(waveform, frames, encoder)
     else:
         if tend > duration + 0.05:
             raise StdSearchError(f"{path}: {tbeg:g}-{tend:g} s is not inside it; it lasts {duration:.2f} s")
         start = max(0.0, tbeg - CONTEXT)
-        waveform = audio.read(path, tbeg=start, dur=min(duration, tend + CONTEXT) - start)
+        end = min(duration, tend + CONTEXT)
+        waveform = audio.read(path, channel=_channel(spoken, info), tbeg=start, dur=end - start)
         frames = encoder.frames(waveform)
         tbeg, tend = tbeg - start, min(tend, duration) - start
     if not any(begin < tend and tbeg < end for begin, end in speech_spans(waveform)):
@@ -86,6 +88,18 @@ def _encode(spoken: Spoken, encoder: Encoder, longest: float) -> Example:
     first = int(tbeg / frames.frame_seconds + 1e-6)
     last = max(first + 1, round(tend / frames.frame_seconds))
     return Example(Frames(frames.hidden[first:last], frames.frame_seconds), embedding, beyond)
+
+
+def _channel(spoken: Spoken, info: audio.AudioInfo) -> int:
+    """An example's channel; if it names none, the loudest there, which in an interview is who talks."""
+    if spoken.channel is not None:
+        return spoken.channel
+    if info.channels == 1:
+        return 1
+    tbeg = spoken.tbeg or 0.0
+    dur = None if spoken.tend is None else min(spoken.tend, info.duration) - tbeg
+    channels = range(1, info.channels + 1)
+    return max(channels, key=lambda channel: np.var(audio.read(spoken.path, channel=channel, tbeg=tbeg, dur=dur)))
 
 
 def _said(waveform: np.ndarray, frames: Frames, encoder: Encoder) -> tuple[float, float]:

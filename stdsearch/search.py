@@ -138,11 +138,11 @@ class Archive:
         """The hits of a term, best first.
 
         text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
-        "FILE[@TBEG-TEND]", or one of them. where is an SQL condition over the recordings' metadata. limit and threshold
-        leave out hits beyond a number or below a score. depth is how many places are rescored, by `depth_for` if it is
-        not given: the more, the longer it takes, and the more of a frequent term is found. beta is the cost of a false
-        alarm that decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise` makes of
-        them.
+        "FILE[@TBEG-TEND][@CHANNEL]", or one of them. where is an SQL condition over the recordings' metadata. limit and
+        threshold leave out hits beyond a number or below a score. depth is how many places are rescored, by `depth_for`
+        if it is not given: the more, the longer it takes, and the more of a frequent term is found. beta is the cost of
+        a false alarm that decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise`
+        makes of them.
 
         Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column,
         and ValueError for a limit or depth below 1.

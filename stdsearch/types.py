@@ -4,11 +4,15 @@ Times are in seconds from the start of the recording, as floats; channels count 
 a higher score is better everywhere.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stdsearch.errors import StdSearchError
+
+_TIME = r"((?:(?:\d+:)?\d+:)?\d*\.?\d+)"
+_EXAMPLE = re.compile(rf"(.+?)(?:@{_TIME}-{_TIME})?(?:@(\d{{1,9}}))?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,18 @@ class Term:
 class Spoken:
     """A spoken example: a recording or, with tbeg and tend in seconds, a span of it; StdSearchError if that is none.
 
-    >>> Spoken.parse("interview.wav@12.5-13.1")
-    Spoken(path=PosixPath('interview.wav'), tbeg=12.5, tend=13.1)
-    >>> Spoken.parse("word.wav").tbeg is None
-    True
+    channel is None for the loudest there.
+
+    >>> Spoken.parse("interview.wav@12.5-1:03.25@2")
+    Spoken(path=PosixPath('interview.wav'), tbeg=12.5, tend=63.25, channel=2)
+    >>> Spoken.parse("word.wav")
+    Spoken(path=PosixPath('word.wav'), tbeg=None, tend=None, channel=None)
     """
 
     path: Path
     tbeg: float | None = None
     tend: float | None = None
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         if self.tbeg is self.tend is None:
@@ -48,15 +55,34 @@ class Spoken:
 
     @classmethod
     def parse(cls, text: str) -> "Spoken":
-        """What FILE[@TBEG-TEND] says; a file whose own name holds an @ is taken as it is."""
-        file, at, span = text.rpartition("@")
-        if not at or Path(text).exists():
+        """What FILE[@TBEG-TEND][@CHANNEL] says, with times in seconds or as [h:]mm:ss.
+
+        A file whose own name holds an @ is taken as it is.
+        """
+        parsed = _EXAMPLE.fullmatch(text)
+        if parsed is None or Path(text).exists():
             return cls(Path(text))
-        try:
-            tbeg, tend = (float(value) for value in span.split("-"))
-        except ValueError:
-            raise StdSearchError(f"{text}: after the @ goes TBEG-TEND in seconds, as in word.wav@1.5-2.1") from None
-        return cls(Path(file), tbeg, tend)
+        file, tbeg, tend, channel = parsed.groups()
+        if "@" in file and not Path(file).exists():
+            raise StdSearchError(f"{text}: after FILE go @TBEG-TEND and @CHANNEL, as in talk.wav@1.5-2.1 or talk.wav@2")
+        return cls(
+            Path(file),
+            None if tbeg is None else _seconds(tbeg),
+            None if tend is None else _seconds(tend),
+            None if channel is None else int(channel),
+        )
+
+
+def _seconds(time: str) -> float:
+    """The seconds that [[h:]mm:]ss says.
+
+    >>> _seconds("75.5"), _seconds("1:15.5"), _seconds("1:02:05.00")
+    (75.5, 75.5, 3725.0)
+    """
+    seconds = 0.0
+    for part in time.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

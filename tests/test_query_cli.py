@@ -232,7 +232,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         (["--audio", "nowhere.wav"], "nowhere.wav: no such file"),
         (["--audio", "empty.wav"], "empty.wav: is empty"),
         (["--audio", "text.wav"], "text.wav: no audio"),
-        (["--audio", "text.wav@later"], "after the @ goes TBEG-TEND"),
+        (["--audio", "text.wav@later"], "after FILE go @TBEG-TEND and @CHANNEL"),
         (["--audio", "audio/odd.wav@1-9"], "1-9 s is not inside it; it lasts 2.40 s"),
         (["--audio", "audio/odd.wav@1-1.01"], "lasts 0.01 s; give 0.1 s or more"),
         (["--audio", "minute.wav"], "minute.wav: the example lasts 60 s; give 30 s or less, as in FILE@TBEG-TEND"),

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from stdsearch import search
-from stdsearch.audio import read, write_wav
+from stdsearch.audio import SAMPLE_RATE, read, write_wav
 from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
 from stdsearch.encoder import Frames, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
@@ -12,6 +13,7 @@ from stdsearch.phones import PHONES
 from stdsearch.rescore import Candidates
 from stdsearch.search import SEGMENTS_A_PLACE, Archive, Request, decided, depth_for
 from stdsearch.types import Hit, Spoken
+from tests.conftest import babble
 
 TEXTS = ("evening", "a", "/S T AA R Z/", "the history of the united states of america and of its people")
 
@@ -33,13 +35,41 @@ def test_an_example_finds_the_place_that_it_was_cut_from(
     assert times(best) == pytest.approx((tbeg, tend), abs=1e-3)
 
 
-def test_an_example_of_the_second_channel_is_found_there(
-    archive: Archive, archive_folder: Path, tmp_path: Path
-) -> None:
-    write_wav(tmp_path / "second.wav", read(archive_folder / "audio" / "two.wav", channel=2))
-    best = archive.search(examples=[f"{tmp_path / 'second.wav'}@0.8-1.2"]).hits[0]
-    assert (best.recording, best.channel) == ("two.wav", 2)
+@pytest.mark.parametrize("channel", [1, 2])
+def test_an_example_is_cut_from_the_channel_that_it_names(archive: Archive, archive_folder: Path, channel: int) -> None:
+    best = archive.search(examples=[f"{archive_folder / 'audio' / 'two.wav'}@0.8-1.2@{channel}"]).hits[0]
+    assert (best.recording, best.channel) == ("two.wav", channel)
     assert times(best) == pytest.approx((0.8, 1.2), abs=1e-3)
+
+
+@pytest.mark.parametrize(("span", "channel"), [("", 2), ("@1.0-1.4", 2), ("@0.2-0.6", 1), ("@1.0-1.4@1", 1)])
+def test_an_example_that_names_no_channel_is_of_the_loudest_there(
+    archive: Archive, tmp_path: Path, span: str, channel: int
+) -> None:
+    """The first channel talks until .8 s, the second, longer, from then on; a constant is no sound."""
+    first, second = babble(3, seed=1), babble(3, seed=2)
+    first[12800:], second[:12800] = 0.01 * first[12800:], 0.01 * second[:12800]
+    soundfile.write(tmp_path / "talk.wav", np.stack([0.5 + first, second], axis=1), SAMPLE_RATE)
+    write_wav(tmp_path / "alone.wav", (0.5 + first, second)[channel - 1])
+    found, alone = (
+        archive.prepare(Request("KW-1", examples=(Spoken.parse(f"{tmp_path / name}{span}"),))).examples[0]
+        for name in ("talk.wav", "alone.wav")
+    )
+    assert np.array_equal(found.embedding, alone.embedding)
+
+
+def test_channels_of_one_sound_are_as_one(archive: Archive, tmp_path: Path) -> None:
+    sound = babble(2, seed=1)
+    write_wav(tmp_path / "mono.wav", sound)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([sound, sound], axis=1), SAMPLE_RATE)
+    stereo, mono = (archive.search(examples=[tmp_path / name]).hits for name in ("stereo.wav", "mono.wav"))
+    assert stereo == mono
+
+
+@pytest.mark.parametrize("channel", [0, 2])
+def test_a_channel_that_is_not_there_is_told(archive: Archive, archive_folder: Path, channel: int) -> None:
+    with pytest.raises(StdSearchError, match=f"odd.wav: has no channel {channel}; its channels are 1 to 1"):
+        archive.search(examples=[f"{archive_folder / 'audio' / 'odd.wav'}@0.4-0.72@{channel}"])
 
 
 def test_an_example_longer_than_any_slice_is_found_whole(archive: Archive, archive_folder: Path) -> None:
@@ -208,7 +238,7 @@ def test_an_empty_query_is_told(archive: Archive, text: str) -> None:
     ("span", "complaint"),
     [("@0.2-9", "0.2-9 s is not inside it; it lasts 3.00 s"), ("@5-6", "5-6 s is not inside it"),
      ("@1-1.05", "the example lasts 0.05 s; give 0.1 s"), ("@0-31", "the example lasts 31 s; give 30 s or less"),
-     ("@2-1", "a span begins at 0 s or later and ends after it begins"), ("@1", "after the @ goes TBEG-TEND")],
+     ("@2-1", "a span begins at 0 s or later and ends after it begins"), ("@1-", "after FILE go @TBEG-TEND")],
 )  # fmt: skip
 def test_a_span_that_is_none_is_told(archive: Archive, archive_folder: Path, span: str, complaint: str) -> None:
     path = archive_folder / "audio" / "news" / "long.wav"

@@ -29,11 +29,14 @@ _file = click.Path(path_type=Path)
 @click.argument("archive", type=_file)
 @click.argument("terms", metavar="[TERM]...", nargs=-1)
 @click.option(
-    "--audio", "audios", multiple=True, metavar="FILE[@TBEG-TEND]",
-    help="A spoken example of the term, or where in a recording one is; repeat it for several examples.",
+    "--audio", "audios", multiple=True, metavar="FILE[@TBEG-TEND][@CHANNEL]",
+    help="A spoken example of the term, or where in a recording one is: seconds or h:mm:ss, and the channel [default: "
+    "the loudest there]. Repeat it for several examples.",
 )  # fmt: skip
 @click.option("--kwlist", type=_file, help="Search for every term of a KWList.")
-@click.option("--examples", type=_file, help="Spoken examples of many terms: TSV with kwid, audio, tbeg, dur.")
+@click.option(
+    "--examples", type=_file, help="Spoken examples of many terms: TSV with kwid, audio, tbeg, dur[, channel]."
+)
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
 @click.option("--verify", is_flag=True, help="Let the verifier that ships have a last look at every candidate.")
 @click.option("--verifier", type=_file, metavar="FILE", help="The same by another verifier.")

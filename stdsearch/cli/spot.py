@@ -33,8 +33,9 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
 @click.command()
 @click.argument("arguments", metavar="KEYWORD... AUDIO...", nargs=-1)
 @click.option(
-    "--example", "examples", multiple=True, metavar="KEYWORD=FILE[@TBEG-TEND]",
-    help="How a KEYWORD sounds; of a name that is no KEYWORD, all that is known of it. Repeatable.",
+    "--example", "examples", multiple=True, metavar="KEYWORD=FILE[@TBEG-TEND][@CHANNEL]",
+    help="How a KEYWORD sounds; of a name that is no KEYWORD, all that is known of it. Times are seconds or h:mm:ss; "
+    "without a CHANNEL it is the loudest there. Repeatable.",
 )  # fmt: skip
 @click.option("--threshold", type=Real(0, 1), help="Leave out what is less probable [default: 0.3].")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), help="[default: table; json in a pipe]")
@@ -144,7 +145,7 @@ def _spoken(examples: Sequence[str]) -> dict[str, tuple["Spoken", ...]]:
     for example in examples:
         keyword, equals, file = example.partition("=")
         if not (keyword.strip() and equals and file):
-            raise click.UsageError(f"--example {example}: is not of the form KEYWORD=FILE[@TBEG-TEND]")
+            raise click.UsageError(f"--example {example}: is not of the form KEYWORD=FILE[@TBEG-TEND][@CHANNEL]")
         spoken[keyword] = (*spoken.get(keyword, ()), Spoken.parse(file))
     return spoken
 

@@ -1,6 +1,7 @@
 """Spoken examples of terms, as a table: tab-separated columns kwid, audio, tbeg, dur, named in the first line.
 
-Rows with one kwid are examples of one term; other columns are passed over. Times are in seconds.
+Rows with one kwid are examples of one term. Times are in seconds. A column channel says where in a recording of several
+the term is said; without it, or where it is empty, that is the loudest. Other columns are passed over.
 """
 
 import csv
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.source import open_lines
-from stdsearch.formats.values import BadValueError, finite, named
+from stdsearch.formats.values import BadValueError, finite, named, whole
 from stdsearch.types import Spoken
 
 
@@ -26,6 +27,7 @@ def read_examples(path: Path) -> dict[str, tuple[Spoken, ...]]:
                 try:
                     kwid, audio = named("kwid", row["kwid"] or ""), Path(row["audio"])
                     tbeg, dur = (finite(name, row[name]) for name in ("tbeg", "dur"))
+                    channel = whole("channel", row["channel"]) if row.get("channel") else None
                 except BadValueError as error:
                     raise StdSearchError(f"{place}: {error}") from None
                 except (KeyError, TypeError):
@@ -37,7 +39,7 @@ def read_examples(path: Path) -> dict[str, tuple[Spoken, ...]]:
                 folders = [folder for folder in Path(path).resolve().parents if (folder / audio).exists()]
                 if not folders:
                     raise StdSearchError(f"{place}: {audio} is neither beside the table nor below a folder above it")
-                spoken.setdefault(kwid, []).append(Spoken(folders[0] / audio, tbeg, tbeg + dur))
+                spoken.setdefault(kwid, []).append(Spoken(folders[0] / audio, tbeg, tbeg + dur, channel))
     except csv.Error as error:
         raise StdSearchError(f"{path}: is no table ({error}); give tab-separated columns") from None
     if not spoken:

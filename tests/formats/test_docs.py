@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from stdsearch.formats.ecf import ECF, Excerpt, read_ecf
+from stdsearch.formats.examples import read_examples
 from stdsearch.formats.hits import FORMATS, read_hits, write_hits
 from stdsearch.formats.kwlist import KWList, read_kwlist, write_kwlist
 from stdsearch.formats.rttm import read_rttm
-from stdsearch.types import Hit, Term, TermHits
+from stdsearch.types import Hit, Spoken, Term, TermHits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^```([\w-]+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -55,3 +56,13 @@ def test_nist_files_are_read_as_shown(tmp_path):
     assert read_kwlist(tmp_path / "kwlist") == kwlist
     write_kwlist(kwlist, tmp_path / "again")
     assert (tmp_path / "again").read_text() == EXAMPLES["kwlist"]
+
+
+def test_examples_are_read_as_shown(tmp_path):
+    talk, lake = tmp_path / "talk.wav", tmp_path / "lake.wav"
+    talk.touch()
+    lake.touch()
+    (tmp_path / "examples.tsv").write_text(EXAMPLES["examples"])
+    assert read_examples(tmp_path / "examples.tsv") == {
+        "KW-1": (Spoken(talk, 61.2, 61.2 + 0.7, 2), Spoken(lake, 0.15, 0.15 + 0.62))
+    }

@@ -27,6 +27,13 @@ def test_columns_stand_in_any_order(tmp_path: Path) -> None:
     assert read_examples(table) == {"KW-1": (Spoken(tmp_path / "a.wav", 2.0, 3.0),)}
 
 
+def test_a_channel_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    table = tmp_path / "examples.tsv"
+    table.write_text("kwid\taudio\tchannel\ttbeg\tdur\nK\ta.wav\t2\t0\t1\nK\ta.wav\t\t0\t1\n")
+    assert [example.channel for example in read_examples(table)["K"]] == [2, None]
+
+
 def test_audio_is_sought_beside_the_table_and_upwards(tmp_path: Path) -> None:
     (tmp_path / "task" / "dev").mkdir(parents=True)
     (tmp_path / "audio").mkdir()
@@ -54,6 +61,7 @@ def test_audio_is_sought_beside_the_table_and_upwards(tmp_path: Path) -> None:
         (f"{HEAD}K\ta.wav\tnan\t1\tx\n", ":2: tbeg 'nan' is not a finite number"),
         (f"{HEAD}K\ta.wav\t0\tinf\tx\n", ":2: dur 'inf' is not a finite number"),
         (f"{HEAD}K\tnowhere.wav\t0\t1\tx\n", ":2: nowhere.wav is neither beside the table nor"),
+        ("kwid\taudio\ttbeg\tdur\tchannel\nK\ta.wav\t0\t1\tleft\n", ":2: channel 'left' is not a whole number"),
         ("x" * 200_000, ": is no table"),
     ],
 )
