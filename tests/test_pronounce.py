@@ -165,6 +165,9 @@ def test_phones_are_taken_as_they_are(pronouncer: Pronouncer) -> None:
         ("/S T QQ/", "'QQ' is no ARPAbet phone"),
         ("/SIL/", "'SIL' is no ARPAbet phone"),
         ("//", "holds no phone"),
+        ("/S T AA R", "phones go between two slashes"),
+        ("S T AA R/ ", "phones go between two slashes"),
+        ("/", "phones go between two slashes"),
     ],
 )
 def test_what_cannot_be_pronounced_is_refused_by_name(pronouncer: Pronouncer, text: str, complaint: str) -> None:

@@ -226,6 +226,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         (["..."], "holds no word"),
         (["日本"], "'日' cannot be pronounced"),
         (["/S T XX/"], "use the 39 phones"),
+        (["/S T AA R"], "/S T AA R: phones go between two slashes"),
         (["star", "--where", "decade = 3"], "no column 'decade'; the columns are"),
         (["star", "--where", "year ="], "the columns are"),
         (["star", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),
@@ -269,6 +270,7 @@ def test_bad_input_is_told_in_a_line(run: Run, tmp_path: Path, arguments: list[s
     [
         ([], "nothing to search for: give a TERM"),
         (["one", "two", "--audio", "a.wav"], "--audio is of one term"),
+        (["star", "other"], "other: one ARCHIVE at a time; merge them, or query each"),
         (["star", "--kwlist", "kwlist.xml"], "give either TERM and --audio, or --kwlist"),
         (["star", "--limit", "0"], "--limit"),
         (["star", "--threshold", "2"], "--threshold"),
@@ -278,7 +280,9 @@ def test_bad_input_is_told_in_a_line(run: Run, tmp_path: Path, arguments: list[s
         (["star", "--output", "hits.srt"], "query writes table, json, csv, kwslist"),
     ],
 )
-def test_wrong_usage_is_told(run: Run, arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_is_told(run: Run, tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "archive.json").touch()
     result = run(*arguments)
     assert result.exit_code == 2
     assert complaint in result.stderr

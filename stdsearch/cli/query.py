@@ -168,6 +168,7 @@ def _requests(
     terms: Sequence[str], audios: Sequence[str], kwlist: Path | None, examples: Path | None
 ) -> tuple[list["Request"], str, str]:
     """What is asked for, the name of the KWList, and its language."""
+    from stdsearch.archive.manifest import FILE_NAME
     from stdsearch.formats.examples import read_examples
     from stdsearch.formats.kwlist import read_kwlist
     from stdsearch.search import Request
@@ -175,6 +176,9 @@ def _requests(
 
     if (kwlist or examples) and (terms or audios):
         raise click.UsageError("give either TERM and --audio, or --kwlist and --examples")
+    for term in terms:
+        if os.path.isfile(os.path.join(term, FILE_NAME)):
+            raise click.UsageError(f"{term}: one ARCHIVE at a time; merge them, or query each")
     if audios:
         if len(terms) > 1:
             raise click.UsageError("--audio is of one term: give one TERM with it, or none")

@@ -42,6 +42,8 @@ class Pronouncer:
             raise StdSearchError("the term is empty; give a word, a phrase, or phones, as in /S T AA R/")
         if given := _PHONES.fullmatch(text.strip()):
             return [_given_phones(text, given[1])]
+        if "/" in (text.strip()[0], text.strip()[-1]):
+            raise StdSearchError(f"{in_a_line(text)}: phones go between two slashes, as in /S T AA R/")
         slots = normalise(text, self.in_dictionary, lambda word: spelling(word) in self._lexicon)
         if not slots:
             raise StdSearchError(
