@@ -150,19 +150,19 @@ def test_options_choose_among_the_hits(run: Run) -> None:
 
 def test_the_cost_of_false_alarms_decides(run: Run) -> None:
     """Accepted are the hits whose probability p >= βN / (T + (β - 1)N), with N expected occurrences in T seconds."""
-    hits = lines(run("evening", "--cost", 3, "--limit", 1000))
+    hits = lines(run("evening", "--beta", 3, "--limit", 1000))
     scores = [float(cells[6]) for cells in hits]
     least = 3 * sum(scores) / (8.255 + 2 * sum(scores))
     assert [cells[7] for cells in hits] == ["YES" if score >= least else "NO" for score in scores]
-    assert {cells[7] for cells in lines(run("evening", "--cost", 0))} == {"YES"}
-    assert {cells[7] for cells in lines(run("evening", "--cost", 1e6))} == {"NO"}
+    assert {cells[7] for cells in lines(run("evening", "--beta", 0))} == {"YES"}
+    assert {cells[7] for cells in lines(run("evening", "--beta", 1e6))} == {"NO"}
 
 
 def test_normalised_scores_have_the_threshold_of_every_term_at_a_half(run: Run) -> None:
     for term in ("evening", "stars come"):
-        hits = lines(run(term, "--normalise", "kst", "--cost", 3, "--limit", 1000))
+        hits = lines(run(term, "--normalise", "kst", "--beta", 3, "--limit", 1000))
         assert [cells[7] for cells in hits] == ["YES" if float(cells[6]) >= 0.5 else "NO" for cells in hits]
-        plain = lines(run(term, "--cost", 3, "--limit", 1000))
+        plain = lines(run(term, "--beta", 3, "--limit", 1000))
         assert [cells[:6] + cells[7:] for cells in hits] == [cells[:6] + cells[7:] for cells in plain]
     shares = [float(cells[6]) for cells in lines(run("evening", "--normalise", "sto", "--limit", 1000))]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
@@ -275,7 +275,7 @@ def test_bad_input_is_told_in_a_line(run: Run, tmp_path: Path, arguments: list[s
         (["star", "--limit", "0"], "--limit"),
         (["star", "--threshold", "2"], "--threshold"),
         (["star", "--threshold", "nan"], "--threshold"),
-        (["star", "--cost", "inf"], "--cost"),
+        (["star", "--beta", "inf"], "--beta"),
         (["star", "--format", "table", "--output", "hits.json"], "a table is for the screen"),
         (["star", "--output", "hits.srt"], "query writes table, json, csv, kwslist"),
     ],

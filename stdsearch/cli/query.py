@@ -54,7 +54,7 @@ _file = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--threshold", type=Real(0, 1), default=0.0, help="Leave out hits that score less.")
 @click.option(
-    "--cost", type=Real(min=0), metavar="BETA",
+    "--beta", type=Real(min=0),
     help="What false alarms cost, by which YES is said: the β of NIST's term-weighted value [default: 999.9].",
 )  # fmt: skip
 @click.option(
@@ -79,7 +79,7 @@ def query(
     limit: int | None,
     depth: int | None,
     threshold: float,
-    cost: float | None,
+    beta: float | None,
     normalisation: str | None,
     format_: str | None,
     output: Path | None,
@@ -134,7 +134,7 @@ def query(
             limit=limit,
             depth=depth,
             threshold=threshold,
-            beta=BETA if cost is None else cost,
+            beta=BETA if beta is None else beta,
             normalisation=normalisation,
             on_error=on_error,
         )
