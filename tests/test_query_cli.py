@@ -102,6 +102,15 @@ def test_a_kwslist_holds_all_hits_by_base_name(run: Run, tmp_path: Path) -> None
     assert {hit.recording for hit in terms[0].hits} == {"long", "odd", "short", "two"}
 
 
+def test_a_list_of_terms_as_text(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "terms.txt").write_text("evening\n\nT-2\tstar\n")
+    typed = lines(run("evening", "star"))
+    listed = lines(run("--kwlist", "terms.txt"))
+    assert listed == [["T-2" if kwid == "KW-2" else kwid, *cells] for kwid, *cells in typed]
+    header = run("--kwlist", "terms.txt", "--format", "kwslist").stdout.splitlines()[0]
+    assert 'kwlist_filename="terms.txt" language="english"' in header
+
+
 def test_examples_give_the_terms_of_a_kwlist_their_sound(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +247,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         (["--audio", "audio/odd.wav@1-1.01"], "lasts 0.01 s; give 0.1 s or more"),
         (["--audio", "minute.wav"], "minute.wav: the example lasts 60 s; give 30 s or less, as in FILE@TBEG-TEND"),
         (["--kwlist", "nowhere.xml"], "nowhere.xml: cannot be read"),
-        (["--kwlist", "text.wav"], "text.wav:1: "),
+        (["--kwlist", "minute.wav"], "minute.wav:1: "),
         (["--kwlist", "torn.xml"], "torn.xml:"),
         (["--examples", "text.wav"], "text.wav: holds no example"),
         (["--examples", "columns.tsv"], "columns.tsv:2: wants kwid, audio, tbeg and dur"),

@@ -33,7 +33,7 @@ _file = click.Path(path_type=Path)
     help="A spoken example of the term, or where in a recording one is: seconds or h:mm:ss, and the channel [default: "
     "the loudest there]. Repeat it for several examples.",
 )  # fmt: skip
-@click.option("--kwlist", type=_file, help="Search for every term of a KWList.")
+@click.option("--kwlist", type=_file, help="Search for every term of a KWList, or of text with a term a line.")
 @click.option(
     "--examples", type=_file, help="Spoken examples of many terms: TSV with kwid, audio, tbeg, dur[, channel]."
 )
@@ -194,7 +194,7 @@ def _requests(
     if listed and (unknown := spoken_of.keys() - texts.keys()):
         raise StdSearchError(f"{examples}: {min(unknown)} is no kwid of {kwlist}; give the KWList it belongs to")
     requests = [Request(kwid, texts.get(kwid, ""), spoken_of.get(kwid, ())) for kwid in texts or spoken_of]
-    return requests, str(kwlist or ""), listed.language if listed else "english"
+    return requests, str(kwlist or ""), (listed and listed.language) or "english"
 
 
 def _print_table(results: Sequence[TermHits]) -> None:

@@ -1,4 +1,4 @@
-"""KWList, NIST's list of the terms to search for.
+"""KWList, the list of the terms to search for, as NIST's XML or as plain text.
 
     <kwlist ecf_filename="ecf.xml" version="1" language="english" encoding="UTF-8" compareNormalize="lowercase">
       <kw kwid="KW-001">
@@ -9,18 +9,25 @@
 
 STD 2006 spells it termlist, term, termid, termtext, terminfo, and may leave out encoding and compareNormalize:
 they are then UTF-8 and lowercase, as that evaluation compared without regard to case.
+
+Plain text has a term a line, and in front of it a kwid and a tab where it has one of its own.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from stdsearch.formats.source import open_output
+from stdsearch.errors import CONTROLS, StdSearchError
+from stdsearch.formats.source import decoded, open_bytes, open_output
 from stdsearch.formats.values import BadValueError, choice
 from stdsearch.formats.xml import Element, XMLReader, tag, text_element
 from stdsearch.types import Term
 
 ENCODINGS = ("UTF-8", "GB2312", "gb2312-raw")
 COMPARE_NORMALIZE = ("lowercase", "")
+
+BEGINS_XML = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")  # after a byte order mark, in two bytes or one
 
 STD2006 = {"term": "kw", "termid": "kwid", "termtext": "kwtext", "terminfo": "kwinfo"}
 HEAD = frozenset({"ecf_filename", "version", "language"})
@@ -52,10 +59,37 @@ class KWList:
 
 
 def read_kwlist(path: str | Path) -> KWList:
-    """The KWList that the file holds, in either spelling; of two attributes with one name, the last counts.
+    """The KWList that the file holds, as XML in either spelling or as plain text.
 
+    Of two attributes with one name, the last counts. In text the nth term without a kwid gets KW-n, as typed ones do.
     Raises StdSearchError if the file is unreadable, malformed or not a KWList, or two terms share a kwid.
     """
+    with open_bytes(path) as stream:
+        start = stream.peek(64)  # type: ignore[attr-defined]
+        return _read_xml(path, stream) if BEGINS_XML.match(start) else _read_text(path, stream)
+
+
+def _read_text(path: str | Path, stream: BinaryIO) -> KWList:
+    """The terms of its lines, but for the blank ones."""
+    terms: dict[str, Term] = {}
+    for number, line in enumerate(decoded(path, stream), start=1):
+        if not line.strip():
+            continue
+        *own, text = (part.strip() for part in line.split("\t"))
+        kwid = own[0] if own else f"KW-{len(terms) + 1}"
+        if len(own) > 1 or not (kwid and text) or re.search(CONTROLS, kwid + text):
+            raise StdSearchError(
+                f"{path}:{number}: is no term; give NIST's XML, or TERM, or KWID and tab and TERM, a line"
+            )
+        if kwid in terms:
+            raise StdSearchError(f"{path}:{number}: the kwid {kwid!r} occurs twice; give every term its own")
+        terms[kwid] = Term(kwid, text)
+    if not terms:
+        raise StdSearchError(f"{path}: holds no term; give NIST's XML, or text with a term a line")
+    return KWList(tuple(terms.values()))
+
+
+def _read_xml(path: str | Path, stream: BinaryIO) -> KWList:
     terms: dict[str, Term] = {}
     head = {"encoding": "UTF-8", "compareNormalize": "lowercase"}
     kwid = ""
@@ -88,7 +122,7 @@ def read_kwlist(path: str | Path) -> KWList:
                 raise BadValueError(f"the term {kwid!r} lacks its <kwtext>")
             terms[kwid] = Term(kwid, texts["kwtext"], attributes)
 
-    XMLReader(path, GRAMMAR, STD2006).read(start, end)
+    XMLReader(path, GRAMMAR, STD2006).read_from(stream, start, end)
     return KWList(
         tuple(terms.values()),
         head["ecf_filename"],

@@ -40,10 +40,11 @@ def open_lines(path: str | Path) -> Iterator[Iterator[str]]:
     Raises StdSearchError as `open_bytes`, or if a line is not UTF-8.
     """
     with open_bytes(path) as stream:
-        yield _decoded(path, stream)
+        yield decoded(path, stream)
 
 
-def _decoded(path: str | Path, stream: BinaryIO) -> Iterator[str]:
+def decoded(path: str | Path, stream: BinaryIO) -> Iterator[str]:
+    """As `open_lines`, of the file opened already."""
     for number, line in enumerate(stream, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -62,18 +63,24 @@ class XMLReader:
         Raises StdSearchError if the file is unreadable, not well-formed XML, or not as the grammar says,
         or if a callback raises BadValueError.
         """
-        self._start, self._end = start, end
         with open_bytes(self.path) as stream:
-            try:
-                while chunk := stream.read(CHUNK_BYTES):
-                    self._parser.Parse(chunk, False)
-                self._parser.Parse(b"", True)
-            except BadValueError as error:
-                raise self._error(error) from error
-            except expat.ExpatError as error:
-                reason = expat.ErrorString(error.code)
-                hint = "; the file is empty or cut short" if reason in ("no element found", "unclosed token") else ""
-                raise StdSearchError(f"{self.path}:{error.lineno}: not well-formed XML ({reason}){hint}") from error
+            self.read_from(stream, start, end)
+
+    def read_from(
+        self, stream: BinaryIO, start: Callable[[str, dict[str, str]], None], end: Callable[[str, str], None]
+    ) -> None:
+        """As `read`, of the file opened already."""
+        self._start, self._end = start, end
+        try:
+            while chunk := stream.read(CHUNK_BYTES):
+                self._parser.Parse(chunk, False)
+            self._parser.Parse(b"", True)
+        except BadValueError as error:
+            raise self._error(error) from error
+        except expat.ExpatError as error:
+            reason = expat.ErrorString(error.code)
+            hint = "; the file is empty or cut short" if reason in ("no element found", "unclosed token") else ""
+            raise StdSearchError(f"{self.path}:{error.lineno}: not well-formed XML ({reason}){hint}") from error
 
     def _error(self, reason: object) -> StdSearchError:
         """An error that names the file and the line being read."""

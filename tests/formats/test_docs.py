@@ -58,6 +58,12 @@ def test_nist_files_are_read_as_shown(tmp_path):
     assert (tmp_path / "again").read_text() == EXAMPLES["kwlist"]
 
 
+def test_terms_are_read_as_shown(tmp_path):
+    (tmp_path / "terms").write_text(EXAMPLES["terms"])
+    terms = Term("KW-1", "salt lake"), Term("KW-harbour", "harbour"), Term("KW-3", "/S T AA R/")
+    assert read_kwlist(tmp_path / "terms") == KWList(terms)
+
+
 def test_examples_are_read_as_shown(tmp_path):
     talk, lake = tmp_path / "talk.wav", tmp_path / "lake.wav"
     talk.touch()
