@@ -157,6 +157,14 @@ def test_options_choose_among_the_hits(run: Run) -> None:
     assert {cells[2] for cells in where} == {"odd.wav"}
 
 
+@pytest.mark.parametrize("format_", ["table", "json", "kwslist"])
+def test_a_kind_that_no_recording_is_of_is_told(run: Run, format_: str) -> None:
+    nothing = run("evening", "--where", "year > 2000", "--format", format_)
+    assert (nothing.exit_code, nothing.stderr) == (0, "stdsearch: where 'year > 2000': no recording is of that kind\n")
+    strict = run("evening", "--where", "year = 1960", "--threshold", 1, "--format", format_)
+    assert (strict.exit_code, strict.stderr) == (0, "")
+
+
 def test_the_cost_of_false_alarms_decides(run: Run) -> None:
     """Accepted are the hits whose probability p >= βN / (T + (β - 1)N), with N expected occurrences in T seconds."""
     hits = lines(run("evening", "--beta", 3, "--limit", 1000))

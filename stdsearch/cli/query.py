@@ -149,6 +149,8 @@ def query(
         recordings = {recording.path: recording for recording in opened.reader.recordings.values()}
         with bars() as progress:
             failed += cut_clips(recordings, progress.track(results, description="Cutting clips"), clips)
+    if where is not None and not any(result.hits for result in results) and not len(opened.reader.where(where)):
+        click.echo(f"stdsearch: where {where!r}: no recording is of that kind", err=True)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
 
