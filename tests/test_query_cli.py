@@ -193,6 +193,40 @@ def test_no_hits_are_an_answer(run: Run) -> None:
     assert "<kw " not in run(*nothing, "--format", "kwslist").stdout
 
 
+@pytest.fixture
+def terminal(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What a query shows on a terminal for two terms: five hits, of which two are improbable, and those two alone."""
+    chances = ((0.5, True), (0.01, False), (0.009, True), (0.009, False), (0.001, False))
+    hits = tuple(Hit("a.wav", 1, i, 1.0, score, yes) for i, (score, yes) in enumerate(chances))
+    found = [TermHits("KW-1", "evening", hits), TermHits("KW-2", "star", hits[3:])]
+    monkeypatch.setattr("stdsearch.search.Archive.search_all", lambda *_, **__: iter(found))
+    monkeypatch.setenv("TERM", "dumb")
+
+    def show(*arguments: str) -> str:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        query.main([str(archive_folder / "archive"), "evening", "star", *arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_a_terminal_shows_no_improbable_hits(terminal: Callable[..., str]) -> None:
+    shown = terminal()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "a.wav" in line]
+    assert [row[4:] for row in rows] == [["0.500", "YES"], ["0.010", ""], ["0.009", "YES"]]
+    *_, last_term, last = shown.splitlines()
+    assert (last_term, last) == ("star: no hit", "4 less probable left out; --threshold 0 shows all")
+
+
+@pytest.mark.parametrize("arguments", [("--threshold", "0"), ("--normalise", "kst"), ("--format", "json")])
+def test_all_hits_are_shown_where_asked_for(terminal: Callable[..., str], arguments: tuple[str, str]) -> None:
+    shown = terminal(*arguments)
+    assert shown.count("a.wav") == 7
+    assert "left out" not in shown
+
+
 def test_clips_hold_each_hit_with_a_second_around_it(run: Run, tmp_path: Path) -> None:
     hits = lines(run("evening", "/S T AA R/", "--limit", 2, "--clips", "new/clips"))
     clips = sorted((tmp_path / "new" / "clips").iterdir())

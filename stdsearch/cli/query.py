@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NORMALISATIONS = ("kst", "sto")  # of stdsearch.calibrate.normalise
 FORMATS = ("table", "json", "csv", "kwslist")
 SHOWN = 20  # hits for each term, where people read them
+LEAST_SHOWN = 0.01  # probability of a hit on a terminal: of a rare term, most of 20 are less probable
 SOME_FAILED = 3  # exit code
 
 _file = click.Path(path_type=Path)
@@ -52,7 +53,9 @@ _file = click.Path(path_type=Path)
     help="Places of each term that are heard closely: more take longer and find more of a frequent term [default: "
     "30 for each hour, from 150 to 3000; fewer where --limit wants few hits, which moves scores a little].",
 )  # fmt: skip
-@click.option("--threshold", type=Real(0, 1), default=0.0, help="Leave out hits that score less.")
+@click.option(
+    "--threshold", type=Real(0, 1), help=f"Leave out hits that score less [default: 0; on a terminal {LEAST_SHOWN}]."
+)
 @click.option(
     "--beta", type=Real(min=0),
     help="What false alarms cost, by which YES is said: the β of NIST's term-weighted value [default: 999.9].",
@@ -78,7 +81,7 @@ def query(
     where: str | None,
     limit: int | None,
     depth: int | None,
-    threshold: float,
+    threshold: float | None,
     beta: float | None,
     normalisation: str | None,
     format_: str | None,
@@ -133,7 +136,7 @@ def query(
             where=where,
             limit=limit,
             depth=depth,
-            threshold=threshold,
+            threshold=threshold or 0.0,
             beta=BETA if beta is None else beta,
             normalisation=normalisation,
             on_error=on_error,
@@ -141,7 +144,7 @@ def query(
         results = list(progress.track(found, task_id=waiting))
 
     if format_ == "table":
-        _print_table(results)
+        _print_table(results, LEAST_SHOWN if threshold is None and normalisation is None else 0.0)
     else:
         header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
@@ -199,8 +202,8 @@ def _requests(
     return requests, str(kwlist or ""), (listed and listed.language) or "english"
 
 
-def _print_table(results: Sequence[TermHits]) -> None:
-    """A table for a terminal, tab-separated lines for a pipe."""
+def _print_table(results: Sequence[TermHits], least_shown: float) -> None:
+    """A table for a terminal, where NO of less than a score only counts; tab-separated lines of all hits for a pipe."""
     from rich.console import Console
     from rich.table import Table
 
@@ -210,22 +213,27 @@ def _print_table(results: Sequence[TermHits]) -> None:
             click.echo("\t".join(map(field, row)))
         return
     console = Console()
+    n_left_out = 0
     for result in results:
         heading = cell(result.term or result.kwid)
-        if not result.hits:
+        shown = [hit for hit in result.hits if hit.decision or hit.score >= least_shown]
+        n_left_out += len(result.hits) - len(shown)
+        if not shown:
             console.print(f"[bold]{heading}[/bold]: no hit")
             continue
         table = Table(title=f"{heading} [dim]({1000 * result.search_seconds:.0f} ms)[/dim]", title_justify="left")
         for name, justify in (("recording", "left"), ("ch", "right"), ("from", "right"), ("to", "right"),
                               ("score", "right"), ("", "left")):  # fmt: skip
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-        for hit in result.hits:
+        for hit in shown:
             style = "bold" if hit.decision else "dim"
             begin, end = clock(hit.tbeg), clock(hit.tbeg + hit.dur)
             decision = "YES" if hit.decision else ""
             cells = (cell(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
             table.add_row(*cells, style=style)
         console.print(table)
+    if n_left_out:
+        console.print(f"[dim]{n_left_out} less probable left out; --threshold 0 shows all[/dim]", highlight=False)
 
 
 def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
