@@ -227,6 +227,17 @@ def test_all_hits_are_shown_where_asked_for(terminal: Callable[..., str], argume
     assert "left out" not in shown
 
 
+def test_a_terminal_names_a_term_without_text_by_its_example(
+    run: Run, archive_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    for terms, name in (([], "audio/odd.wav@0.4-0.72"), (["evening"], "evening")):
+        asked = [str(archive_folder / "archive"), *terms, "--audio", "audio/odd.wav@0.4-0.72"]
+        query.main(asked, standalone_mode=False)
+        assert re.fullmatch(re.escape(name) + r" \(\d+ ms\) *", capsys.readouterr().out.splitlines()[0])
+
+
 def test_clips_hold_each_hit_with_a_second_around_it(run: Run, tmp_path: Path) -> None:
     hits = lines(run("evening", "/S T AA R/", "--limit", 2, "--clips", "new/clips"))
     clips = sorted((tmp_path / "new" / "clips").iterdir())

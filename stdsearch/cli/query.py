@@ -144,7 +144,8 @@ def query(
         results = list(progress.track(found, task_id=waiting))
 
     if format_ == "table":
-        _print_table(results, LEAST_SHOWN if threshold is None and normalisation is None else 0.0)
+        least_shown = LEAST_SHOWN if threshold is None and normalisation is None else 0.0
+        _print_table(results, least_shown, " ".join(audios))
     else:
         header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
         write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
@@ -202,8 +203,11 @@ def _requests(
     return requests, str(kwlist or ""), (listed and listed.language) or "english"
 
 
-def _print_table(results: Sequence[TermHits], least_shown: float) -> None:
-    """A table for a terminal, where NO of less than a score only counts; tab-separated lines of all hits for a pipe."""
+def _print_table(results: Sequence[TermHits], least_shown: float, heard: str) -> None:
+    """A table for a terminal, where NO of less than a score only counts; tab-separated lines of all hits for a pipe.
+
+    heard: what the user played, which names a term without text on the terminal.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -215,7 +219,7 @@ def _print_table(results: Sequence[TermHits], least_shown: float) -> None:
     console = Console()
     n_left_out = 0
     for result in results:
-        heading = cell(result.term or result.kwid)
+        heading = cell(result.term or heard or result.kwid)
         shown = [hit for hit in result.hits if hit.decision or hit.score >= least_shown]
         n_left_out += len(result.hits) - len(shown)
         if not shown:
