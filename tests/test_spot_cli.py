@@ -88,6 +88,12 @@ def test_silence_has_no_keywords(run: Run, stdin: bytes) -> None:
     assert detections(run("star", "--example", EXAMPLE, "-", stdin=stdin)) == []
 
 
+def test_an_example_names_its_channel(run: Run) -> None:
+    of_talk = detections(run("--example", EXAMPLE, "talk.wav"))
+    assert detections(run("--example", "word=two.wav@0:02.20-0:02.84@2", "talk.wav")) == of_talk
+    assert detections(run("--example", f"word=two.wav@{TBEG}-{TEND}@1", "talk.wav")) != of_talk
+
+
 def test_text_alone_and_with_an_example(run: Run) -> None:
     everything = ("--threshold", 0.0, "talk.wav")
     text = detections(run("star", "/B AH T/", *everything))
