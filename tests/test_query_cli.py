@@ -225,7 +225,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         ([""], "nothing to search for"),
         (["..."], "holds no word"),
         (["日本"], "'日' cannot be pronounced"),
-        (["/S T XX/"], "use the 39 phones"),
+        (["/S T XX/"], "`stdsearch pronounce --help` lists all 39"),
         (["star", "--where", "decade = 3"], "no column 'decade'; the columns are"),
         (["star", "--where", "year ="], "the columns are"),
         (["star", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),

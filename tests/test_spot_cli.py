@@ -173,7 +173,7 @@ def test_keywords_go_first_and_files_last(
         (["star", "folder/"], "folder/: is a folder; name files in it"),
         (["star", "empty.wav"], "empty.wav: is empty"),
         (["日本", "talk.wav"], "'日' cannot be pronounced"),
-        (["/S T XX/", "talk.wav"], "use the 39 phones"),
+        (["/S T XX/", "talk.wav"], "`stdsearch pronounce --help` lists all 39"),
         (["  ", "talk.wav"], "nothing to search for"),
         (["--example", "word=nowhere.wav", "talk.wav"], "nowhere.wav: no such file"),
         (["--example", "word=talk.wav@5-9", "talk.wav"], "is not inside it"),
