@@ -254,6 +254,7 @@ BILLION_LAUGHS = '<!DOCTYPE kwslist [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;
     [
         ("ours.xml", GOOD_KWSLIST[:300], "ours.xml:5:"),
         ("ours.xml", "", "ours.xml:1:"),
+        ("ours.xml", "[\n", "hits in another format become a KWSList by `stdsearch convert"),
         ("ours.xml", BILLION_LAUGHS, "ours.xml:1:"),
         ("ours.xml", GOOD_KWSLIST.replace("KW-2", "KW-7"), 'the kwid "KW-7" is not in'),
         ("ours.xml", GOOD_KWSLIST.replace('"0.9"', '"nan"'), "ours.xml:3:"),
@@ -269,9 +270,9 @@ BILLION_LAUGHS = '<!DOCTYPE kwslist [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;
         ("ref.rttm", RTTM.replace("0.500 yes lex", "yes lex"), "ref.rttm:3:"),
     ],
     ids=[
-        "truncated", "empty file", "billion laughs", "unknown kwid", "NaN score", "negative duration", "kwid twice",
-        "recordings unknown", "no hits", "duplicate terms", "no terms", "no excerpts", "negative excerpt", "no words",
-        "short line",
+        "truncated", "empty file", "JSON", "billion laughs", "unknown kwid", "NaN score", "negative duration",
+        "kwid twice", "recordings unknown", "no hits", "duplicate terms", "no terms", "no excerpts", "negative excerpt",
+        "no words", "short line",
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(folder, name, text, message):

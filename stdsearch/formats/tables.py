@@ -7,8 +7,9 @@ JSON keeps everything; the tables lose terms without hits and the time each sear
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +31,7 @@ from stdsearch.types import Hit, TermHits
 
 COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
 CSV_SPECIAL = re.compile(r'[",\r\n]')
+NO_SPACE = re.compile(r"\S")
 
 
 def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
@@ -189,21 +191,32 @@ def _json(result: TermHits) -> str:
 
 
 def read_json(path: str | Path) -> list[TermHits]:
-    """The terms and hits of a JSON file written by `write_json`, in its order; hits of one kwid come together.
+    """The terms and hits of a file of one or more lists as `write_json` writes, in its order, one TermHits a kwid.
 
     Raises StdSearchError if the file is unreadable, not JSON, or not of that form.
     """
     with open_lines(path) as lines:
         try:
-            documents = json.loads("".join(lines))
+            documents = list(_values("".join(lines)))
         except (ValueError, RecursionError) as error:  # of a number of thousands of digits too
             raise StdSearchError(f"{path}: not sound JSON ({error})") from error
-    if not isinstance(documents, list):
+    if not all(isinstance(document, list) for document in documents):
         raise StdSearchError(f"{path}: holds no JSON list of terms; write one with `stdsearch query --format json`")
     try:
-        return _one_a_kwid(map(_term_hits, documents))
+        return _one_a_kwid(map(_term_hits, chain.from_iterable(documents)))
     except BadValueError as error:
         raise StdSearchError(f"{path}: {error}") from error
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values that stand one behind the other. Raises ValueError if there is none, or anything else."""
+    decoder, begins = json.JSONDecoder(), NO_SPACE.search(text)
+    if begins is None:
+        raise ValueError("the file is empty")
+    while begins:
+        value, end = decoder.raw_decode(text, begins.start())
+        yield value
+        begins = NO_SPACE.search(text, end)
 
 
 def read_jsonl(path: str | Path) -> list[TermHits]:
