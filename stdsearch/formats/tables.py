@@ -124,7 +124,7 @@ def read_parquet(path: str | Path) -> list[TermHits]:
 
     with open_bytes(path) as stream:
         try:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(pa.BufferReader(stream.read()))  # a pipe cannot be read from its end
             if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
                 raise StdSearchError(f"{path}: lacks the column {', '.join(missing)}")
             if odd := [name for name in COLUMNS if pa.types.is_temporal(file.schema_arrow.field(name).type)]:
