@@ -83,7 +83,13 @@ def test_raw_audio_comes_by_the_standard_input(run: Run) -> None:
     assert detections(run("--example", EXAMPLE, "-", stdin=raw("talk.wav") + b"\x01")) == [found]
 
 
-@pytest.mark.parametrize("stdin", [b"", b"\x00", b"\x00\x00\x01", bytes(64000)])
+def test_a_stream_of_nothing_is_an_error(run: Run) -> None:
+    result = run("star", "-", stdin=b"")
+    assert isinstance(result.exception, StdSearchError)
+    assert str(result.exception).startswith("standard input: no audio came")
+
+
+@pytest.mark.parametrize("stdin", [b"\x00", b"\x00\x00\x01", bytes(64000)])
 def test_silence_has_no_keywords(run: Run, stdin: bytes) -> None:
     assert detections(run("star", "--example", EXAMPLE, "-", stdin=stdin)) == []
 
