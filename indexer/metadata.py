@@ -117,8 +117,9 @@ def _read(path: Path) -> tuple[pa.Table, str]:
                 relation = connection.read_json(file, columns=types | {_key(path, found.columns): "VARCHAR"})
             return _in_utc(relation.to_arrow_table()), _key(path, relation.columns)
         except duckdb.Error as error:
-            reason = in_a_line(str(error).partition("\n\n")[0])  # what follows is settings and guesses
-            raise StdSearchError(f"{path}: is no table that DuckDB reads ({reason}); mend it") from error
+            reason = str(error).partition("\n\n")[0]  # what follows is settings and guesses
+            advice = "save it as UTF-8" if "utf-8" in reason.lower() else "mend it"
+            raise StdSearchError(f"{path}: is no table that DuckDB reads ({in_a_line(reason)}); {advice}") from error
 
 
 def _in_utc(table: pa.Table) -> pa.Table:
