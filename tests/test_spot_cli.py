@@ -16,7 +16,9 @@ from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.cli.spot import spot
 from stdsearch.encoder import load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.formats.tables import read_csv
 from stdsearch.spotter import SpotterSettings
+from stdsearch.types import Hit
 from stdsearch.verifier import Verifier, VerifierSettings, save_verifier
 from tests.conftest import babble
 from tests.test_spotter import calibration
@@ -122,6 +124,20 @@ def test_a_table_has_a_head_and_a_row_each(run: Run) -> None:
     head, row = (line.split("\t") for line in result.stdout.splitlines())
     assert head == ["keyword", "from", "dur", "score", "ch", "source"]
     assert (row[0], row[1], row[4], row[5]) == ("word", "0:02.20", "1", "talk.wav")
+
+
+def test_csv_is_the_hits_that_convert_reads(run: Run) -> None:
+    asked = ("star", "--example", EXAMPLE, "--threshold", 0, "two.wav")
+    found = detections(run(*asked))
+    result = run(*asked, "--format", "csv")
+    Path("hits.csv").write_text(result.stdout)
+    terms = {term.term: term for term in read_csv("hits.csv")}
+    assert {name: term.kwid for name, term in terms.items()} == {"star": "KW-1", "word": "KW-2"}
+    for name, term in terms.items():
+        expected = [
+            Hit(d["source"], d["channel"], d["tbeg"], d["dur"], d["score"], True) for d in found if d["keyword"] == name
+        ]
+        assert sorted(term.hits, key=hash) == sorted(expected, key=hash)
 
 
 def test_a_file_that_cannot_be_read_does_not_lose_the_others(run: Run) -> None:

@@ -30,18 +30,26 @@ from stdsearch.formats.values import (
 from stdsearch.types import Hit, TermHits
 
 COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
+CSV_HEAD = ",".join(COLUMNS)
 CSV_SPECIAL = re.compile(r'[",\r\n]')
 NO_SPACE = re.compile(r"\S")
 
 
 def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
-    """Write one row a hit below a row of names; the decision is YES or NO, numbers keep every digit."""
-    stream.write(",".join(COLUMNS) + "\n")
-    for result in results:
-        term = f"{_csv_field(result.kwid)},{_csv_field(result.term)}"
-        for hit in result.hits:
-            numbers = f"{hit.channel},{decimal(hit.tbeg)},{decimal(hit.dur)},{decimal(hit.score)}"
-            stream.write(f"{term},{_csv_field(hit.recording)},{numbers},{'YES' if hit.decision else 'NO'}\n")
+    """Write one row a hit below a row of names."""
+    stream.write(CSV_HEAD + "\n")
+    stream.writelines(f"{csv_row(result.kwid, result.term, hit)}\n" for result in results for hit in result.hits)
+
+
+def csv_row(kwid: str, term: str, hit: Hit) -> str:
+    """The hit as a row of a CSV; the decision is YES or NO, numbers keep every digit.
+
+    >>> csv_row("KW-1", "so, so", Hit("a.wav", 1, 0.5, 0.25, 0.75, True))
+    'KW-1,"so, so",a.wav,1,0.500,0.250,0.750,YES'
+    """
+    numbers = f"{hit.channel},{decimal(hit.tbeg)},{decimal(hit.dur)},{decimal(hit.score)}"
+    decision = "YES" if hit.decision else "NO"
+    return f"{_csv_field(kwid)},{_csv_field(term)},{_csv_field(hit.recording)},{numbers},{decision}"
 
 
 def _csv_field(text: str) -> str:
