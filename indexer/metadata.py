@@ -2,11 +2,10 @@
 
 import glob
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
-from unicodedata import normalize
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +15,7 @@ from indexer.sources import Source
 from stdsearch.archive import ArchiveReader
 from stdsearch.archive.catalog import COLUMNS, odd_names
 from stdsearch.errors import StdSearchError, in_a_line
+from stdsearch.formats.names import numbers_by_name
 
 KEYS = ("recording", "path", "file")
 
@@ -117,8 +117,9 @@ def _read(path: Path) -> tuple[pa.Table, str]:
                 relation = connection.read_json(file, columns=types | {_key(path, found.columns): "VARCHAR"})
             return _in_utc(relation.to_arrow_table()), _key(path, relation.columns)
         except duckdb.Error as error:
-            reason = in_a_line(str(error).partition("\n\n")[0])  # what follows is settings and guesses
-            raise StdSearchError(f"{path}: is no table that DuckDB reads ({reason}); mend it") from error
+            reason = str(error).partition("\n\n")[0]  # what follows is settings and guesses
+            advice = "save it as UTF-8" if "utf-8" in reason.lower() else "mend it"
+            raise StdSearchError(f"{path}: is no table that DuckDB reads ({in_a_line(reason)}); {advice}") from error
 
 
 def _in_utc(table: pa.Table) -> pa.Table:
@@ -143,20 +144,3 @@ def _key(path: Path, columns: Sequence[str]) -> str:
             f"{path}: has no column {', '.join(KEYS[:-1])} or {KEYS[-1]} to tell the recordings; {found}"
         )
     return key
-
-
-def numbers_by_name(recordings: Sequence[str]) -> Callable[[str], list[int]]:
-    """What tells the numbers of the recordings that a name may mean; whole paths go before base names.
-
-    However its letters are put together: a macOS disk has e and ´ where a table has é.
-    """
-    exact = {path: [number] for number, path in enumerate(recordings)}
-    whole: dict[str, list[int]] = {}
-    base: dict[str, list[int]] = {}
-    for number, path in enumerate(recordings):
-        name = PurePosixPath(normalize("NFC", path))
-        whole.setdefault(str(name), []).append(number)
-        for other in {str(name.with_suffix("")), name.name, name.stem} - {str(name)}:
-            base.setdefault(other, []).append(number)
-    named = {**base, **whole, **exact}
-    return lambda name: named.get(name) or named.get(normalize("NFC", name), [])

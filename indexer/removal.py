@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from indexer.commit import Content, commit_next
 from indexer.generations import sweep
-from indexer.metadata import numbers_by_name
 from indexer.writer import sole_writer
 from stdsearch.archive.check import open_unchecked
 from stdsearch.archive.manifest import Counts, load_manifest
 from stdsearch.errors import StdSearchError
+from stdsearch.formats.names import numbers_by_name
 from stdsearch.stages import OnStage, unseen
 
 

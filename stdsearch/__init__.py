@@ -8,13 +8,18 @@
 from typing import TYPE_CHECKING, Any
 
 from stdsearch.errors import StdSearchError
-from stdsearch.types import Hit, Term, TermHits
+from stdsearch.types import Hit, Spoken, Term, TermHits
 
 if TYPE_CHECKING:
     from stdsearch.search import Archive
 
 __version__ = "0.1.0"
-__all__ = ["Archive", "Hit", "StdSearchError", "Term", "TermHits", "__version__"]
+__all__ = ["Archive", "Hit", "Spoken", "StdSearchError", "Term", "TermHits", "__version__"]
+
+
+def __dir__() -> list[str]:
+    """The names of the API, of which Archive is not there before it is asked for."""
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

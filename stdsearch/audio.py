@@ -122,12 +122,15 @@ def read(path: Path | str, *, channel: int = 1, tbeg: float = 0.0, dur: float | 
 def raw_blocks(stream: IO[bytes], *, name: str = "standard input") -> Iterator[np.ndarray]:
     """Blocks (n,) float32 of a raw stream, 16 kHz, one channel, signed 16 bits, little-endian, as they arrive.
 
-    stream needs `read1`. A byte left over at the end is dropped. Raises StdSearchError if it begins as a file does.
+    stream needs `read1`. A byte left over at the end is dropped. Raises StdSearchError if nothing comes, or what
+    begins as a file does.
     """
     read: Callable[[int], bytes] = stream.read1  # type: ignore[attr-defined]
     start = b""
     while len(start) < 4 and (data := read(4 - len(start))):
         start += data
+    if not start:
+        raise StdSearchError(f"{name}: no audio came; check the program that sends it")
     if start.startswith(_FILE_MARKS):
         raise StdSearchError(
             f"{name}: is a file with a header, not raw audio; send 16 kHz 16-bit mono samples, as in "

@@ -115,6 +115,10 @@ class Archive:
             raise StdSearchError(f"{reader.path}: the verifier reads other frames than its encoder makes; give another")
         return cls(reader, encoder, Pronouncer(lexicon), verifier)
 
+    def __repr__(self) -> str:
+        counts = self.reader.manifest.counts
+        return f"<Archive {str(self.reader.path)!r}: {counts.seconds / 3600:.2f} hours, {counts.recordings} recordings>"
+
     def __enter__(self) -> Self:
         return self
 

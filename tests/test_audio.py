@@ -272,9 +272,13 @@ def test_raw_samples_come_however_the_pipe_cuts_them(at_once: int) -> None:
     assert (np.concatenate(pieces) * 32768).tolist() == samples.tolist()
 
 
-@pytest.mark.parametrize("data", [b"", b"\x01"])
-def test_a_raw_stream_without_a_sample(data: bytes) -> None:
-    assert sum(map(len, raw_blocks(io.BytesIO(data)))) == 0
+def test_a_raw_stream_of_half_a_sample() -> None:
+    assert sum(map(len, raw_blocks(io.BytesIO(b"\x01")))) == 0
+
+
+def test_a_raw_stream_of_nothing_is_told() -> None:
+    with pytest.raises(StdSearchError, match="standard input: no audio came; check the program"):
+        next(raw_blocks(io.BytesIO(b"")))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])

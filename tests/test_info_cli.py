@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from indexer.build import build_archive
 from indexer.removal import remove_recordings
 from indexer.sources import find_sources
-from stdsearch.cli.info import info
+from stdsearch.cli.info import _size, info
 from stdsearch.encoder import EncoderSettings, SpanEncoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
@@ -58,6 +58,13 @@ def test_the_page_has_a_line_for_each(archive: Path) -> None:
     lines = dict(line.strip().split("  ", 1) for line in result.stdout.splitlines())
     assert lines["recordings"].strip() == "2, 3 channels, 0.00 hours"
     assert lines["health"].strip() == "every part is there, of the size it had"
+
+
+def test_the_sizes_of_all_parts_are_on_the_page(archive: Path) -> None:
+    sizes = json.loads(CliRunner().invoke(info, [str(archive), "--json"]).stdout)["bytes"]
+    lines = CliRunner().invoke(info, [str(archive)]).stdout.splitlines()
+    shown = {line.split()[0]: line.split(maxsplit=1)[1].split(",")[0] for line in lines if line.startswith("  ")}
+    assert shown == {role: _size(n_bytes) for role, n_bytes in sizes.items() if role != "all"}
 
 
 def test_segments_of_removed_recordings_are_told(archive: Path) -> None:

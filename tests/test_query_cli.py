@@ -238,15 +238,18 @@ def test_a_terminal_names_a_term_without_text_by_its_example(
         assert re.fullmatch(re.escape(name) + r" \(\d+ ms\) *", capsys.readouterr().out.splitlines()[0])
 
 
-def test_clips_hold_each_hit_with_a_second_around_it(run: Run, tmp_path: Path) -> None:
-    hits = lines(run("evening", "/S T AA R/", "--limit", 2, "--clips", "new/clips"))
+@pytest.mark.parametrize(("asked", "context"), [((), 1.0), (("--context", 0.25), 0.25), (("--context", 0), 0.0)])
+def test_clips_hold_each_hit_with_what_is_around_it(
+    run: Run, tmp_path: Path, asked: tuple[object, ...], context: float
+) -> None:
+    hits = lines(run("evening", "/S T AA R/", "--limit", 2, "--clips", "new/clips", *asked))
     clips = sorted((tmp_path / "new" / "clips").iterdir())
     assert len(clips) == len(hits) == 4
     seconds = {"news/long.wav": 3.0, "odd.wav": 2.405, "short.wav": 0.25, "two.wav": 2.6}
     for _, term, recording, _, tbeg, dur, *_ in hits:
         stem = re.sub(r"[^\w.-]+", "_", f"-{recording}-{float(tbeg):.2f}.wav")
         (clip,) = (clip for clip in clips if clip.name.endswith(stem) and clip.name[:3] in (term[:3], "_S_"))
-        begin, end = max(0, float(tbeg) - 1), min(seconds[recording], float(tbeg) + float(dur) + 1)
+        begin, end = max(0, float(tbeg) - context), min(seconds[recording], float(tbeg) + float(dur) + context)
         info = soundfile.info(clip)
         assert (info.samplerate, info.channels) == (SAMPLE_RATE, 1)
         assert info.duration == pytest.approx(end - begin, abs=1e-3)
@@ -287,7 +290,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         ([""], "nothing to search for"),
         (["..."], "holds no word"),
         (["日本"], "'日' cannot be pronounced"),
-        (["/S T XX/"], "use the 39 phones"),
+        (["/S T XX/"], "`stdsearch pronounce --help` lists all 39"),
         (["/S T AA R"], "/S T AA R: phones go between two slashes"),
         (["star", "--where", "decade = 3"], "no column 'decade'; the columns are"),
         (["star", "--where", "year ="], "the columns are"),
@@ -359,7 +362,8 @@ def test_hits_are_not_lost_with_a_recording_that_is_gone(run: Run, archive_folde
         moved.rename(archive_folder / "audio")
     assert len(result.stdout.splitlines()) == 2
     assert result.exit_code == 3
-    assert "is gone since it was indexed" in result.stderr
+    assert "is gone since it was indexed; bring it back, or where its folder was moved, tell" in result.stderr
+    assert "`stdsearch index --update NEWPLACE --out ARCHIVE`" in result.stderr
 
 
 def test_clips_of_other_recordings_are_cut_when_one_is_gone(run: Run, archive_folder: Path, tmp_path: Path) -> None:

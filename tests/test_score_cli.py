@@ -222,6 +222,24 @@ def test_wrong_options_are_usage_errors(folder, options):
     assert result.exit_code == 2
 
 
+def test_recordings_that_only_one_file_of_the_reference_names_are_told(folder):
+    reference = RTTM.replace(" call ", " call_2 ") + "SPEAKER tape_3 1 0 1 <NA> <NA> Bob <NA>\n"
+    (folder / "ref.rttm").write_text(reference, encoding="utf-8")
+    result = CliRunner().invoke(score, arguments(folder))
+    assert result.exit_code == 0
+    ecf, rttm = folder / "ecf.xml", folder / "ref.rttm"
+    assert result.stderr.splitlines() == [
+        f"stdsearch: {rttm}: left out 2 recordings not in {ecf}, first 'call_2'",
+        f"stdsearch: {ecf}: 1 recording without a row in {rttm}, first 'call'; every YES there is a false alarm",
+        f"stdsearch: ours: left out 1 hit in no channel of {ecf}",
+    ]
+
+
+def test_names_that_agree_need_no_note(folder):
+    result = CliRunner().invoke(score, arguments(folder, "--source-type", "cts"))
+    assert result.stderr.count("\n") == 1  # of the hits
+
+
 def test_vocabulary_is_told_by_any_attribute():
     assert vocabulary_of(Term("k", "t", {"OOV status": "iv"})) == "IV"
     assert vocabulary_of(Term("k", "t", {"length": "3"})) == ""
@@ -236,6 +254,7 @@ BILLION_LAUGHS = '<!DOCTYPE kwslist [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;
     [
         ("ours.xml", GOOD_KWSLIST[:300], "ours.xml:5:"),
         ("ours.xml", "", "ours.xml:1:"),
+        ("ours.xml", "[\n", "hits in another format become a KWSList by `stdsearch convert"),
         ("ours.xml", BILLION_LAUGHS, "ours.xml:1:"),
         ("ours.xml", GOOD_KWSLIST.replace("KW-2", "KW-7"), 'the kwid "KW-7" is not in'),
         ("ours.xml", GOOD_KWSLIST.replace('"0.9"', '"nan"'), "ours.xml:3:"),
@@ -251,9 +270,9 @@ BILLION_LAUGHS = '<!DOCTYPE kwslist [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;
         ("ref.rttm", RTTM.replace("0.500 yes lex", "yes lex"), "ref.rttm:3:"),
     ],
     ids=[
-        "truncated", "empty file", "billion laughs", "unknown kwid", "NaN score", "negative duration", "kwid twice",
-        "recordings unknown", "no hits", "duplicate terms", "no terms", "no excerpts", "negative excerpt", "no words",
-        "short line",
+        "truncated", "empty file", "JSON", "billion laughs", "unknown kwid", "NaN score", "negative duration",
+        "kwid twice", "recordings unknown", "no hits", "duplicate terms", "no terms", "no excerpts", "negative excerpt",
+        "no words", "short line",
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(folder, name, text, message):

@@ -16,7 +16,9 @@ from stdsearch.audio import SAMPLE_RATE, write_wav
 from stdsearch.cli.spot import spot
 from stdsearch.encoder import load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
+from stdsearch.formats.tables import read_csv
 from stdsearch.spotter import SpotterSettings
+from stdsearch.types import Hit
 from stdsearch.verifier import Verifier, VerifierSettings, save_verifier
 from tests.conftest import babble
 from tests.test_spotter import calibration
@@ -83,7 +85,13 @@ def test_raw_audio_comes_by_the_standard_input(run: Run) -> None:
     assert detections(run("--example", EXAMPLE, "-", stdin=raw("talk.wav") + b"\x01")) == [found]
 
 
-@pytest.mark.parametrize("stdin", [b"", b"\x00", b"\x00\x00\x01", bytes(64000)])
+def test_a_stream_of_nothing_is_an_error(run: Run) -> None:
+    result = run("star", "-", stdin=b"")
+    assert isinstance(result.exception, StdSearchError)
+    assert str(result.exception).startswith("standard input: no audio came")
+
+
+@pytest.mark.parametrize("stdin", [b"\x00", b"\x00\x00\x01", bytes(64000)])
 def test_silence_has_no_keywords(run: Run, stdin: bytes) -> None:
     assert detections(run("star", "--example", EXAMPLE, "-", stdin=stdin)) == []
 
@@ -122,6 +130,20 @@ def test_a_table_has_a_head_and_a_row_each(run: Run) -> None:
     head, row = (line.split("\t") for line in result.stdout.splitlines())
     assert head == ["keyword", "from", "dur", "score", "ch", "source"]
     assert (row[0], row[1], row[4], row[5]) == ("word", "0:02.20", "1", "talk.wav")
+
+
+def test_csv_is_the_hits_that_convert_reads(run: Run) -> None:
+    asked = ("star", "--example", EXAMPLE, "--threshold", 0, "two.wav")
+    found = detections(run(*asked))
+    result = run(*asked, "--format", "csv")
+    Path("hits.csv").write_text(result.stdout)
+    terms = {term.term: term for term in read_csv("hits.csv")}
+    assert {name: term.kwid for name, term in terms.items()} == {"star": "KW-1", "word": "KW-2"}
+    for name, term in terms.items():
+        expected = [
+            Hit(d["source"], d["channel"], d["tbeg"], d["dur"], d["score"], True) for d in found if d["keyword"] == name
+        ]
+        assert sorted(term.hits, key=hash) == sorted(expected, key=hash)
 
 
 def test_a_file_that_cannot_be_read_does_not_lose_the_others(run: Run) -> None:
@@ -179,7 +201,7 @@ def test_keywords_go_first_and_files_last(
         (["star", "folder/"], "folder/: is a folder; name files in it"),
         (["star", "empty.wav"], "empty.wav: is empty"),
         (["日本", "talk.wav"], "'日' cannot be pronounced"),
-        (["/S T XX/", "talk.wav"], "use the 39 phones"),
+        (["/S T XX/", "talk.wav"], "`stdsearch pronounce --help` lists all 39"),
         (["  ", "talk.wav"], "nothing to search for"),
         (["--example", "word=nowhere.wav", "talk.wav"], "nowhere.wav: no such file"),
         (["--example", "word=talk.wav@5-9", "talk.wav"], "is not inside it"),

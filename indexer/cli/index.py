@@ -134,7 +134,9 @@ def index(
     sources = find_sources(paths, each=is_there)
     columns = read_metadata(metadata, [source.path for source in sources]) if metadata else None
     if columns and columns.unmatched:
-        _note(f"{metadata}: {len(columns.unmatched)} rows name no recording, the first {columns.unmatched[0]!r}")
+        n_rows = len(columns.unmatched)
+        rows_name = "1 row names" if n_rows == 1 else f"{n_rows} rows name"
+        _note(f"{metadata}: {rows_name} no recording, the first {columns.unmatched[0]!r}")
     began = monotonic()
     with _shown(sum(source.bytes for source in sources)) as (meter, on_stage):
         common: Any = {

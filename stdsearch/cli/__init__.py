@@ -29,7 +29,8 @@ ADVICE = {  # for what an operating system may refuse of any path; all else is a
     errno.ELOOP: "mend the links that lead to each other",
     errno.EIO: "check the disk",
 }
-BUILT_IN = ("convert", "info", "query", "score", "spot", "sql", "verify")  # stdsearch.cli.NAME holds the command NAME
+# stdsearch.cli.NAME holds the command NAME
+BUILT_IN = ("convert", "info", "pronounce", "query", "score", "spot", "sql", "verify")
 
 
 class CommandGroup(click.Group):

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from stdsearch.archive import Recording
 
-CONTEXT = 1.0  # seconds before and after the hit
+CONTEXT = 1.0  # seconds before and after the hit, if not said otherwise
 LONGEST_NAME = 90  # bytes of a term, and of a recording's path, in a name that may have 255
 
 
-def cut_clips(recordings: Mapping[str, "Recording"], results: Iterable[TermHits], folder: Path) -> list[str]:
-    """Write FOLDER/TERM-RANK-RECORDING-TBEG.wav for each hit; recordings by their paths.
+def cut_clips(
+    recordings: Mapping[str, "Recording"], results: Iterable[TermHits], folder: Path, *, context: float = CONTEXT
+) -> list[str]:
+    """Write FOLDER/TERM-RANK-RECORDING-TBEG.wav for each hit; recordings by their paths, context in seconds.
 
     Returns the recordings that cannot be read any longer, each of which is told once.
     Raises StdSearchError if a clip cannot be written.
@@ -38,7 +40,7 @@ def cut_clips(recordings: Mapping[str, "Recording"], results: Iterable[TermHits]
             recording = recordings[hit.recording]
             try:
                 check_once(recording)
-                clip = _clip(Path(recording.source), hit)
+                clip = _clip(Path(recording.source), hit, context)
             except StdSearchError as error:
                 unread.append(hit.recording)
                 click.echo(f"stdsearch: {error} (no clips)", err=True)
@@ -57,19 +59,22 @@ def _check(recording: "Recording") -> None:
             with source.open("rb") as file:
                 is_same = hashlib.file_digest(file, "sha256").hexdigest() == recording.sha256
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise StdSearchError(f"{source}: is gone since it was indexed; bring it back") from error
+        raise StdSearchError(
+            f"{source}: is gone since it was indexed; bring it back, or where its folder was moved, tell the archive "
+            "by `stdsearch index --update NEWPLACE --out ARCHIVE`"
+        ) from error
     except OSError as error:
         raise StdSearchError(f"{source}: cannot be reached ({error.strerror}); mend that") from error
     if not is_same:
         raise StdSearchError(f"{source}: has changed since it was indexed; run index --update")
 
 
-def _clip(source: Path, hit: Hit) -> "np.ndarray":
+def _clip(source: Path, hit: Hit, context: float) -> "np.ndarray":
     """The hit's channel (n,) at 16 kHz, with the context that there is."""
     from stdsearch import audio
 
-    begin = max(0.0, hit.tbeg - CONTEXT)
-    end = min(audio.probe(source).duration, hit.tbeg + hit.dur + CONTEXT)
+    begin = max(0.0, hit.tbeg - context)
+    end = min(audio.probe(source).duration, hit.tbeg + hit.dur + context)
     return audio.read(source, channel=hit.channel, tbeg=begin, dur=end - begin)
 
 

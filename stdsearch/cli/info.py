@@ -79,6 +79,11 @@ def _page(facts: dict[str, Any]) -> str:
             f"  {role}": f"{_size(facts['bytes'][role])}, {_size(n_bytes)} an hour"
             for role, n_bytes in facts["bytes_per_hour"].items()
         },
+        **{
+            f"  {role}": _size(n_bytes)
+            for role, n_bytes in facts["bytes"].items()
+            if role not in ("all", *facts["bytes_per_hour"])
+        },
         "encoder": f"{facts['encoder']['name']}, {facts['encoder']['fingerprint']}",
         "columns": ", ".join(facts["columns"]),
         **{

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stdsearch.cli.clips import cut_clips
+from stdsearch.cli.clips import CONTEXT, cut_clips
 from stdsearch.cli.options import Real
 from stdsearch.cli.text import cell, clock, field
 from stdsearch.errors import StdSearchError
@@ -68,6 +68,10 @@ _file = click.Path(path_type=Path)
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="[default: by --output's name, else table]")
 @click.option("--output", type=_file, help="Write the hits here instead of to the standard output, -.")
 @click.option("--clips", type=_file, metavar="DIR", help="Cut each hit out, with context, as a WAV file in DIR.")
+@click.option(
+    "--context", type=Real(min=0), default=CONTEXT, show_default=True, metavar="SECONDS",
+    help="How much of a recording goes into a clip before its hit, and behind.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 def query(
     archive: Path,
@@ -87,6 +91,7 @@ def query(
     format_: str | None,
     output: Path | None,
     clips: Path | None,
+    context: float,
     threads: int | None,
 ) -> None:
     """Find where each TERM is said in ARCHIVE.
@@ -152,7 +157,9 @@ def query(
     if clips:
         recordings = {recording.path: recording for recording in opened.reader.recordings.values()}
         with bars() as progress:
-            failed += cut_clips(recordings, progress.track(results, description="Cutting clips"), clips)
+            failed += cut_clips(
+                recordings, progress.track(results, description="Cutting clips"), clips, context=context
+            )
     if where is not None and not any(result.hits for result in results) and not len(opened.reader.where(where)):
         click.echo(f"stdsearch: where {where!r}: no recording is of that kind", err=True)
     if failed:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stdsearch.cli.text import counted
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -122,7 +124,7 @@ def score(
         _write_alignment(next(iter(reports.values())), alignment)
     for name, report in reports.items():
         if report.hits_outside:
-            click.echo(f"{name}: {report.hits_outside} hits are in no channel of {ecf} and were left out", err=True)
+            _note(f"{name}: left out {counted(report.hits_outside, 'hit')} in no channel of {ecf}")
     if as_json:
         click.echo(to_json(comparison))
     else:
@@ -158,9 +160,18 @@ def _reports(
     from stdsearch.formats.kwslist import read_kwslist
     from stdsearch.formats.rttm import read_rttm
     from stdsearch.metrics import Sources, score
+    from stdsearch.metrics.coverage import names_apart
 
     steps = progress.add_task("Reading the reference", total=1 + 2 * len(kwslists))
     ecf, kwlist, rttm = read_ecf(ecf_path), read_kwlist(kwlist_path), read_rttm(rttm_path)
+    only_rttm, only_ecf = names_apart(ecf, rttm)
+    if only_rttm:
+        _note(f"{rttm_path}: left out {counted(len(only_rttm), 'recording')} not in {ecf_path}, first {only_rttm[0]!r}")
+    if only_ecf:
+        _note(
+            f"{ecf_path}: {counted(len(only_ecf), 'recording')} without a row in {rttm_path}, first {only_ecf[0]!r}; "
+            "every YES there is a false alarm"
+        )
     if split is not None:
         kwlist, rttm = split.kwlist(kwlist), split.transcript(rttm)
     if ignore_case:
@@ -176,6 +187,10 @@ def _reports(
         reports[f"{name} ({path})" if name in reports else name] = score(kwslist, ecf, rttm, kwlist, settings, sources)
     progress.remove_task(steps)
     return reports
+
+
+def _note(text: str) -> None:
+    click.echo(f"stdsearch: {text}", err=True)
 
 
 def _compared(reports: dict[str, "Report"], resamples: int, seed: int, progress: "Progress") -> "Comparison":

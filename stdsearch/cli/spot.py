@@ -38,7 +38,9 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
     "without a CHANNEL it is the loudest there. Repeatable.",
 )  # fmt: skip
 @click.option("--threshold", type=Real(0, 1), help="Leave out what is less probable [default: 0.3].")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), help="[default: table; json in a pipe]")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="[default: table; json in a pipe]"
+)
 @click.option("--lexicon", type=_file, help="Your own pronunciations, one `word PH PH PH` a line.")
 @click.option("--encoder", metavar="MODEL", type=_file, help="An encoder of your own.")
 @click.option("--verifier", metavar="FILE", type=_file, help="Who has the last word [default: the one that ships].")
@@ -62,7 +64,8 @@ def spot(
 
     A detection in the stream is reported within a second of its end, of a phrase of more than 20 sounds within two; of
     overlapping ones of a keyword the best is. JSON is an object a line, at once: source, channel, keyword, tbeg, dur,
-    score, which is the probability.
+    score, which is the probability. CSV has the columns of `stdsearch query`, for `stdsearch convert` to read; keywords
+    are numbered in their order, from KW-1.
 
     A file that cannot be read is reported and the others are looked at; exit code 3 says that there were such.
     """
@@ -94,7 +97,7 @@ def spot(
         for name in names
     }
     live = SpotterSettings() if threshold is None else SpotterSettings(threshold=threshold)
-    report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), max(map(len, names)))
+    report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), list(names))
     new_spotter = partial(Spotter, queries, model, verifier=judge)
     failed = False
     for source in audios:
@@ -168,8 +171,8 @@ def _verifier(path: Path | None, encoder: "Encoder") -> "Verifier | None":
     )
 
 
-def _reporter(format_: str, width: int) -> Report:
-    """Prints a detection: an object a line, or a row below a head, which in a pipe are parted by tabs."""
+def _reporter(format_: str, keywords: Sequence[str]) -> Report:
+    """Prints a detection: an object a line, or a row below a head, whose cells in a pipe are parted by tabs."""
     if format_ == "json":
 
         def report(source: str, channel: int, detection: "Detection") -> None:
@@ -179,8 +182,22 @@ def _reporter(format_: str, width: int) -> Report:
 
         return report
 
+    if format_ == "csv":
+        from stdsearch.formats.tables import CSV_HEAD, csv_row
+        from stdsearch.types import Hit
+
+        kwids = {keyword: f"KW-{number}" for number, keyword in enumerate(keywords, start=1)}
+
+        def write(source: str, channel: int, detection: "Detection") -> None:
+            span = round(detection.tbeg, 3), round(detection.dur, 3)
+            hit = Hit(source, channel, *span, round(detection.score, 6), decision=True)
+            click.echo(csv_row(kwids[detection.keyword], detection.keyword, hit))
+
+        click.echo(CSV_HEAD)
+        return write
+
     head = ("keyword", "from", "dur", "score", "ch", "source")
-    width = max(width, len(head[0]))
+    width = max(map(len, (*keywords, head[0])))
 
     def show(*cells: str) -> None:
         keyword, begin, dur, score, channel, source = cells

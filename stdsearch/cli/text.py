@@ -16,6 +16,15 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def field(value: object) -> str:
     r"""A value as a field of a table: NULL is empty; what would break the line or steer a terminal is escaped.
 

@@ -186,7 +186,8 @@ def read_kwslist(path: str | Path) -> KWSList:
         if name == "detected_kwlist":
             detected.append(columns.detected())
 
-    XMLReader(path, GRAMMAR, STD2006).read(start, end)
+    advice = f"hits in another format become a KWSList by `stdsearch convert {path} hits.xml`"
+    XMLReader(path, GRAMMAR, STD2006, advice=advice).read(start, end)
     return KWSList(
         tuple(detected),
         head["kwlist_filename"],

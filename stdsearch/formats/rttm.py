@@ -49,7 +49,8 @@ def read_rttm(path: str | Path) -> list[RTTMRow]:
             try:
                 rows.append(_row(columns))
             except BadValueError as error:
-                raise StdSearchError(f"{path}:{number}: {error}") from error
+                hint = "; no name may hold a space, write _ for it" if len(columns) > 9 else ""
+                raise StdSearchError(f"{path}:{number}: {error}{hint}") from error
     return rows
 
 

@@ -10,6 +10,7 @@ from typing import BinaryIO, TextIO, cast
 
 from stdsearch.errors import StdSearchError
 
+STANDARD_INPUT = 0  # as the system numbers it
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -17,10 +18,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
     """A stream of the file's bytes, unpacked if it is gzip (told by its first bytes, not by its name).
 
-    Raises StdSearchError if the file cannot be opened or read, or its compression is damaged.
+    The name - stands for the standard input. Raises StdSearchError if the file cannot be opened or read, or its
+    compression is damaged.
     """
     try:
-        with open(path, "rb") as raw:
+        with open(STANDARD_INPUT if path == "-" else path, "rb", closefd=path != "-") as raw:
             if raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
                 with gzip.open(raw) as unpacked:
                     yield cast(BinaryIO, unpacked)

@@ -7,8 +7,9 @@ JSON keeps everything; the tables lose terms without hits and the time each sear
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,17 +30,26 @@ from stdsearch.formats.values import (
 from stdsearch.types import Hit, TermHits
 
 COLUMNS = ("kwid", "term", "recording", "channel", "tbeg", "dur", "score", "decision")
+CSV_HEAD = ",".join(COLUMNS)
 CSV_SPECIAL = re.compile(r'[",\r\n]')
+NO_SPACE = re.compile(r"\S")
 
 
 def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
-    """Write one row a hit below a row of names; the decision is YES or NO, numbers keep every digit."""
-    stream.write(",".join(COLUMNS) + "\n")
-    for result in results:
-        term = f"{_csv_field(result.kwid)},{_csv_field(result.term)}"
-        for hit in result.hits:
-            numbers = f"{hit.channel},{decimal(hit.tbeg)},{decimal(hit.dur)},{decimal(hit.score)}"
-            stream.write(f"{term},{_csv_field(hit.recording)},{numbers},{'YES' if hit.decision else 'NO'}\n")
+    """Write one row a hit below a row of names."""
+    stream.write(CSV_HEAD + "\n")
+    stream.writelines(f"{csv_row(result.kwid, result.term, hit)}\n" for result in results for hit in result.hits)
+
+
+def csv_row(kwid: str, term: str, hit: Hit) -> str:
+    """The hit as a row of a CSV; the decision is YES or NO, numbers keep every digit.
+
+    >>> csv_row("KW-1", "so, so", Hit("a.wav", 1, 0.5, 0.25, 0.75, True))
+    'KW-1,"so, so",a.wav,1,0.500,0.250,0.750,YES'
+    """
+    numbers = f"{hit.channel},{decimal(hit.tbeg)},{decimal(hit.dur)},{decimal(hit.score)}"
+    decision = "YES" if hit.decision else "NO"
+    return f"{_csv_field(kwid)},{_csv_field(term)},{_csv_field(hit.recording)},{numbers},{decision}"
 
 
 def _csv_field(text: str) -> str:
@@ -122,7 +132,7 @@ def read_parquet(path: str | Path) -> list[TermHits]:
 
     with open_bytes(path) as stream:
         try:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(pa.BufferReader(stream.read()))  # a pipe cannot be read from its end
             if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
                 raise StdSearchError(f"{path}: lacks the column {', '.join(missing)}")
             if odd := [name for name in COLUMNS if pa.types.is_temporal(file.schema_arrow.field(name).type)]:
@@ -189,21 +199,32 @@ def _json(result: TermHits) -> str:
 
 
 def read_json(path: str | Path) -> list[TermHits]:
-    """The terms and hits of a JSON file written by `write_json`, in its order; hits of one kwid come together.
+    """The terms and hits of a file of one or more lists as `write_json` writes, in its order, one TermHits a kwid.
 
     Raises StdSearchError if the file is unreadable, not JSON, or not of that form.
     """
     with open_lines(path) as lines:
         try:
-            documents = json.loads("".join(lines))
+            documents = list(_values("".join(lines)))
         except (ValueError, RecursionError) as error:  # of a number of thousands of digits too
             raise StdSearchError(f"{path}: not sound JSON ({error})") from error
-    if not isinstance(documents, list):
+    if not all(isinstance(document, list) for document in documents):
         raise StdSearchError(f"{path}: holds no JSON list of terms; write one with `stdsearch query --format json`")
     try:
-        return _one_a_kwid(map(_term_hits, documents))
+        return _one_a_kwid(map(_term_hits, chain.from_iterable(documents)))
     except BadValueError as error:
         raise StdSearchError(f"{path}: {error}") from error
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values that stand one behind the other. Raises ValueError if there is none, or anything else."""
+    decoder, begins = json.JSONDecoder(), NO_SPACE.search(text)
+    if begins is None:
+        raise ValueError("the file is empty")
+    while begins:
+        value, end = decoder.raw_decode(text, begins.start())
+        yield value
+        begins = NO_SPACE.search(text, end)
 
 
 def read_jsonl(path: str | Path) -> list[TermHits]:

@@ -35,11 +35,19 @@ class XMLReader:
     """Reads one file, checks it against a grammar and hands its elements to two callbacks as they come.
 
     aliases map another spelling's element and attribute names to the grammar's (STD 2006's "term" to "kw"), so that
-    the callbacks see one spelling only.
+    the callbacks see one spelling only. advice is told of a file that does not even begin as XML.
     """
 
-    def __init__(self, path: str | Path, grammar: Mapping[str, Element], aliases: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        grammar: Mapping[str, Element],
+        aliases: Mapping[str, str] | None = None,
+        *,
+        advice: str = "",
+    ) -> None:
         self.path = path
+        self._advice = advice
         self._aliases = aliases or {}
         self._open: list[tuple[str, Element]] = [("", Element(children=grammar))]
         self._text: list[str] = []
@@ -79,7 +87,11 @@ class XMLReader:
             raise self._error(error) from error
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            hint = "; the file is empty or cut short" if reason in ("no element found", "unclosed token") else ""
+            hint = ""
+            if reason in ("no element found", "unclosed token"):
+                hint = "; the file is empty or cut short"
+            elif self._advice and (error.lineno, error.offset) == (1, 0):
+                hint = f"; {self._advice}"
             raise StdSearchError(f"{self.path}:{error.lineno}: not well-formed XML ({reason}){hint}") from error
 
     def _error(self, reason: object) -> StdSearchError:

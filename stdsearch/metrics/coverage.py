@@ -12,6 +12,7 @@ from operator import itemgetter
 import numpy as np
 
 from stdsearch.formats.ecf import ECF
+from stdsearch.formats.rttm import RTTMRow
 from stdsearch.metrics.grouped import running_max_by_group, searchsorted_by_group
 
 SPLIT_CHANNELS = "splitcts"  # one conversation as two recordings, one a side: each counts half
@@ -25,6 +26,13 @@ def recording_id(audio_filename: str) -> str:
     """
     name = audio_filename.rpartition("/")[2]
     return name.rpartition(".")[0] or name
+
+
+def names_apart(ecf: ECF, rttm: Iterable[RTTMRow]) -> tuple[list[str], list[str]]:
+    """The recordings that only the RTTM names, and those that only the ECF does, each in the files' order."""
+    covered = dict.fromkeys(recording_id(excerpt.audio_filename) for excerpt in ecf.excerpts)
+    described = dict.fromkeys(row.file for row in rttm)
+    return [name for name in described if name not in covered], [name for name in covered if name not in described]
 
 
 def total_seconds(ecf: ECF) -> float:

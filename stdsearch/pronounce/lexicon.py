@@ -51,7 +51,7 @@ def read_lexicon(path: Path) -> dict[str, list[Pronunciation]]:
         try:
             phones = parse_phones(names)
         except ValueError as error:
-            raise StdSearchError(f"{path}:{number}: {error}; use the 39 phones of CMUdict") from error
+            raise StdSearchError(f"{path}:{number}: {error}; `stdsearch pronounce --help` lists all 39") from error
         variants = lexicon.setdefault(spelling(_VARIANT.sub("", word)), [])
         if phones not in variants:
             variants.append(phones)

@@ -96,7 +96,7 @@ def _given_phones(text: str, phones: str) -> Pronunciation:
     try:
         given = parse_phones(phones.split())
     except ValueError as error:
-        raise StdSearchError(f"{in_a_line(text)}: {error}; use the 39 phones of CMUdict, as in /S T AA R/") from error
+        raise StdSearchError(f"{in_a_line(text)}: {error}; `stdsearch pronounce --help` lists all 39") from error
     if not given:
         raise StdSearchError(f"{in_a_line(text)}: holds no phone; write them between the slashes, as in /S T AA R/")
     return given

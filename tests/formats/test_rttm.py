@@ -50,6 +50,11 @@ def test_a_tenth_column_is_passed_over(tmp_path):
         (b"LEXEME talk 1 nan 1.0 yes lex Ann <NA>", "tbeg 'nan' is not a finite number"),
         (b"LEXEME talk 1 0.0 -1.0 yes lex Ann <NA>", "dur '-1.0' is negative"),
         (b"LEXEME talk 1 0.0 1.0 yes lex Ann high", "conf 'high' is not a finite number"),
+        (
+            b"LEXEME my talk 1 0.0 1.0 yes lex Ann <NA>",
+            "channel 'talk' is not a whole number of at most 9 digits; no name may hold a space, write _ for it",
+        ),
+        (b"LEXEME my old talk 1 0.0 1.0 yes lex Ann <NA>", "an RTTM line has 9 columns, this one has 11; no name may"),
         (b"LEXEME talk 1 0.0 1.0 caf\xe9 lex Ann <NA>", "not UTF-8 text"),
     ],
 )

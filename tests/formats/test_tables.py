@@ -48,6 +48,16 @@ def test_hits_in_several_archives_come_together(tmp_path, name, between):
     assert read_hits(tmp_path / "hits", name) == ([TermHits("1", "ski", hits, 2.0)], {})
 
 
+def test_json_files_may_be_put_one_behind_the_other(tmp_path):
+    other = TermHits("2", "sled", (Hit("b", 1, 0.0, 1.0, 0.5, True),))
+    for name, result in (("one", TermHits("1", "ski", ())), ("other", other)):
+        write_hits([result], tmp_path / name, "json")
+    parts = [(tmp_path / name).read_text() for name in ("one", "other", "one")]
+    for between in ("", "\n \n"):
+        (tmp_path / "hits").write_text(between.join(parts))
+        assert read_hits(tmp_path / "hits", "json") == ([TermHits("1", "ski", ()), other], {})
+
+
 @pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.duration("ns"), pa.date32()])
 def test_parquet_of_dates_is_refused(tmp_path, kind):
     columns = dict(zip(COLUMNS, (["1"], ["ski"], ["a"], [1], [0.0], [1.0], [0.5], [True]), strict=True))
@@ -124,6 +134,9 @@ TERM = '{"kwid": "1", "term": "ski", "search_seconds": 0, "hits": [%s]}'
         ("csv", HEAD + ROW + ROW.replace("ski", "sky"), ":3", "the kwid '1' stands for two terms, 'ski' and 'sky'"),
         ("csv", HEAD + '1,"ski', ":2", "unexpected end of data"),
         ("json", '[{"kwid": ', "", "not sound JSON"),
+        ("json", " \n", "", "not sound JSON (the file is empty)"),
+        ("json", "[] and", "", "not sound JSON"),
+        ("json", f"[]{TERM % HIT}", "", "holds no JSON list of terms"),
         ("json", '{"hits": []}', "", "holds no JSON list of terms"),
         ("json", "[" * 100_000, "", "not sound JSON"),
         ("json", f"[{TERM % HIT.replace('0.5', 'NaN')}]", "", "score 'nan' is not a finite number"),

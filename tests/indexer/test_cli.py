@@ -55,8 +55,11 @@ def test_metadata_columns_can_be_asked_for(tmp_path: Path, record: Record, run: 
     (tmp_path / "table.csv").write_text("file,collection\na,news\nelsewhere,news\n")
     result = run(tmp_path / "audio", "--metadata", tmp_path / "table.csv")
     assert result.exit_code == 0
-    assert "table.csv: 1 rows name no recording, the first 'elsewhere'" in result.stderr
+    assert "table.csv: 1 row names no recording, the first 'elsewhere'" in result.stderr
     assert open_archive(tmp_path / "archive").where("collection = 'news'").tolist() == [0]
+    (tmp_path / "table.csv").write_text("file,collection\na,news\nelsewhere,news\nnowhere,news\n")
+    result = run("--update", tmp_path / "audio", "--metadata", tmp_path / "table.csv")
+    assert "table.csv: 2 rows name no recording, the first 'elsewhere'" in result.stderr
 
 
 def test_slices_may_be_fewer(tmp_path: Path, record: Record, run: Callable[..., Result]) -> None:

@@ -55,6 +55,15 @@ def test_to_accept_nothing_is_no_candidate():
     assert twv.actual(trials).value.tolist() == [0.0]
 
 
+def test_the_optimum_may_be_below_the_maximum_and_below_zero():
+    """A term whose every hit is a false alarm must accept one of them; one threshold for all may lie above it."""
+    trials = trials_of([(0, 0.9, True, True), (1, 0.1, False, False)], [1, 1], n_trials=101)
+    assert twv.maximum(twv.sweep(trials), beta=200).value == pytest.approx(0.5)
+    points = twv.optimum(trials, beta=200)
+    assert points.value.tolist() == pytest.approx([1.0, 1 - (1 + 200 / 100)])
+    assert twv.over_terms(trials, points, beta=200).value == pytest.approx(-0.5)
+
+
 def test_terms_without_targets_count_only_when_asked():
     rows = [(0, 0.9, True, True), (1, 0.8, True, False), (2, 0.1, False, False)]
     without = trials_of(rows, [1, 0, 0])
