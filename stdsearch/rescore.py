@@ -225,11 +225,11 @@ def _rescore(
     edges = stretches.edges(encoder, np.array([candidates.tbeg, candidates.tend]))
     if edges is not None:
         features["opening"], features["closing"] = edges
-    if verifier:
-        features["verifier"] = _verify(queries, candidates, stretches, verifier)
     if has_text:
         fits = np.isfinite(features["alignment"])
         candidates, features = candidates.take(fits), {name: value[fits] for name, value in features.items()}
+    if verifier:
+        features["verifier"] = verify(queries, candidates, source, verifier)
     return candidates, features
 
 
@@ -352,11 +352,9 @@ def _match_examples(
 
 def verify(queries: Sequence[Query], places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
     """The feature `verifier` (n,) of places whose borders are exact, which `rescore` gives with the others."""
-    return _verify(queries, places, _gather(places, source, MARGIN), verifier)
-
-
-def _verify(queries: Sequence[Query], places: Candidates, stretches: _Stretches, verifier: Verifier) -> np.ndarray:
-    spans = stretches.cut(places.tbeg, places.tend)
+    if not len(places):
+        return np.empty(0)
+    spans = _gather(places, source, MARGIN).cut(places.tbeg, places.tend)
     odds = [_log_odds(query, spans[own], verifier) for query, own in _of_terms(queries, places)]
     return np.concatenate(odds)
 

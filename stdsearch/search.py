@@ -183,9 +183,11 @@ class Archive:
         """
         limit, depth = (None if number is None else _positive(number) for number in (limit, depth))
         depth = depth or depth_for(self.reader.total_seconds, limit)
+        among = None if where is None else self.reader.where(where)
         find = partial(
             self._found,
-            allowed=self.reader.segments_of(self.reader.where(where)) if where is not None else None,
+            allowed=None if among is None else self.reader.segments_of(among),
+            seconds=self.reader.total_seconds if among is None else float(self.reader.durations(among).sum()),
             limit=limit,
             depth=depth,
             threshold=threshold,
@@ -253,6 +255,7 @@ class Archive:
         queries: Sequence[Query],
         *,
         allowed: np.ndarray | None,
+        seconds: float,
         limit: int | None,
         depth: int,
         threshold: float,
@@ -271,7 +274,7 @@ class Archive:
             features,
             calibration,
             paths,
-            self.reader.total_seconds,
+            seconds,
             beta,
             n_terms=len(queries),
             limit=limit,

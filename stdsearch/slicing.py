@@ -39,7 +39,7 @@ class SlicingSettings:
         >>> SlicingSettings(shortest=0.2, longest=0.8, n_lengths=3).grid(0.04)
         [(5, 1), (10, 2), (20, 5)]
         """
-        lengths = np.rint(np.geomspace(self.shortest, self.longest, self.n_lengths) / frame_seconds).astype(int)
+        lengths = np.rint(np.geomspace(self.shortest, self.longest, self.n_lengths) / frame_seconds).clip(1).astype(int)
         return [(int(length), max(1, round(self.hop * length))) for length in np.unique(lengths)]
 
 

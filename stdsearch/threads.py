@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import chain, islice
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from threadpoolctl import LibController
@@ -29,14 +29,40 @@ def set_threads(n_threads: int) -> None:
     """
     if n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}; it must be at least 1")
+    import numba
+
+    of_numba = min(n_threads, numba.config.NUMBA_NUM_THREADS)
+    _give(_Threads(n_threads, n_threads, of_numba, (n_threads,) * len(_blas())))
+
+
+class _Threads(NamedTuple):
+    """How many threads each pool has, of numpy's libraries those that are loaded."""
+
+    torch: int
+    faiss: int
+    numba: int
+    blas: tuple[int, ...]
+
+    @classmethod
+    def now(cls) -> "_Threads":
+        import faiss
+        import torch
+
+        of_torch, of_faiss = torch.get_num_threads(), faiss.omp_get_max_threads()
+        import numba  # whose first start gives these two all cores
+
+        return cls(of_torch, of_faiss, numba.get_num_threads(), tuple(pool.num_threads for pool in _blas()))
+
+
+def _give(threads: _Threads) -> None:
     import faiss
     import numba
     import torch
 
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))  # at first, gives the next two all cores
-    torch.set_num_threads(n_threads)
-    faiss.omp_set_num_threads(n_threads)
-    for pool in _blas():  # whose threads, idle, keep a core busy for a while
+    numba.set_num_threads(threads.numba)  # at first, gives the next two all cores
+    torch.set_num_threads(threads.torch)
+    faiss.omp_set_num_threads(threads.faiss)
+    for pool, n_threads in zip(_blas(), threads.blas, strict=True):  # whose threads, idle, keep a core busy for a while
         pool.set_num_threads(n_threads)
 
 
@@ -51,23 +77,17 @@ def _blas() -> "list[LibController]":
 @contextmanager
 def given_threads(n_threads: int) -> Iterator[None]:
     """Inside, what `set_threads` gives; after it, what was given before."""
-    before = _now()
+    before = _Threads.now()
     set_threads(n_threads)
     try:
         yield
     finally:
-        set_threads(before)
+        _give(before)
 
 
 def n_threads() -> int:
     """What `set_threads` gave, also while `shared_out` gives each thread one core."""
-    return _sharing.found if _sharing.users else _now()
-
-
-def _now() -> int:
-    import torch
-
-    return torch.get_num_threads()
+    return (_sharing.found or _Threads.now()).torch
 
 
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -92,9 +112,10 @@ def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
 
 
 class _Sharing:
-    """How many uses of `shared_out` there are now, and how many threads the first of them found."""
+    """How many uses of `shared_out` there are now, and what the first of them found; None where there is none."""
 
-    users = found = 0
+    users = 0
+    found: _Threads | None = None
 
 
 _sharing, _counting = _Sharing(), Lock()
@@ -107,12 +128,14 @@ def _one_each() -> Iterator[int]:
     Several may overlap, in one thread or in many, and end in any order.
     """
     with _counting:
-        _sharing.found = before = n_threads()
+        _sharing.found = before = _sharing.found or _Threads.now()
         _sharing.users += 1
     set_threads(1)
     try:
-        yield before
+        yield before.torch
     finally:
-        set_threads(before)
+        _give(before)
         with _counting:
             _sharing.users -= 1
+            if not _sharing.users:
+                _sharing.found = None

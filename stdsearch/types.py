@@ -4,6 +4,7 @@ Times are in seconds from the start of the recording, as floats; channels count 
 a higher score is better everywhere.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,10 +61,10 @@ class Spoken:
         A file whose own name holds an @ is taken as it is.
         """
         parsed = _EXAMPLE.fullmatch(text)
-        if parsed is None or Path(text).exists():
+        if parsed is None or os.path.exists(text):
             return cls(Path(text))
         file, tbeg, tend, channel = parsed.groups()
-        if "@" in file and not Path(file).exists():
+        if "@" in file and not os.path.exists(file):
             raise StdSearchError(f"{text}: after FILE go @TBEG-TEND and @CHANNEL, as in talk.wav@1.5-2.1 or talk.wav@2")
         return cls(
             Path(file),

@@ -66,7 +66,7 @@ def test_a_pipe_gets_a_line_a_hit(run: Run) -> None:
     for _, _, recording, channel, tbeg, dur, score, decision in hits:
         assert recording in ("news/long.wav", "odd.wav", "short.wav", "two.wav")
         assert channel in ("1", "2")
-        assert re.fullmatch(r"\d+\.\d{3} \d+\.\d{3} [01]\.\d{6}", f"{tbeg} {dur} {score}")
+        assert re.fullmatch(r"\d+\.\d{3} \d+\.\d{3} [01]\.\d{3,}", f"{tbeg} {dur} {score}")
         assert decision in ("YES", "NO")
 
 

@@ -1,9 +1,11 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from indexer.removal import remove_recordings
 from stdsearch import search
 from stdsearch.audio import SAMPLE_RATE, read, write_wav
 from stdsearch.calibrate import AS_THEY_ARE, Calibration, Logistic
@@ -175,6 +177,22 @@ def test_where_gives_what_filtering_afterwards_would(archive: Archive, text: str
     assert {hit.recording for hit in some} <= {"odd.wav", "short.wav"}
     expected = [hit for hit in everywhere if hit.recording in ("odd.wav", "short.wav")]
     assert [(*times(hit), hit.score) for hit in some] == [(*times(hit), hit.score) for hit in expected]
+
+
+def test_decisions_and_normal_scores_are_those_of_the_chosen_recordings_alone(
+    archive: Archive, archive_folder: Path, tmp_path: Path
+) -> None:
+    """How many hits a term may have, and in how many seconds, go by the same recordings."""
+    shutil.copytree(archive_folder / "archive", tmp_path / "archive")
+    remove_recordings(tmp_path / "archive", ["news/long.wav", "two.wav"])
+    alone = Archive.open(tmp_path / "archive")
+    for normalisation in (None, "kst"):
+        asked = {"beta": 0.35, "normalisation": normalisation}
+        some = archive.search("evening", where="path in ('odd.wav', 'short.wav')", **asked).hits
+        assert {hit.decision for hit in some} == {True, False}
+        assert [(hit.decision, hit.score) for hit in some] == [
+            (hit.decision, pytest.approx(hit.score)) for hit in alone.search("evening", **asked).hits
+        ]
 
 
 def test_no_recording_fulfils_where(archive: Archive) -> None:

@@ -132,6 +132,17 @@ def test_a_table_has_a_head_and_a_row_each(run: Run) -> None:
     assert (row[0], row[1], row[4], row[5]) == ("word", "0:02.20", "1", "talk.wav")
 
 
+def test_a_row_stays_one_whatever_the_names(run: Run) -> None:
+    Path("a\tb\n\x1b[31m.wav").write_bytes(Path("talk.wav").read_bytes())
+    result = run("--example", EXAMPLE.replace("word", "w\to", 1), "--format", "table", "a\tb\n\x1b[31m.wav")
+    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [6, 6]
+    assert "\x1b" not in result.stdout
+
+
+def test_a_long_phrase_is_no_file_name(run: Run) -> None:
+    assert run(*["evening star " * 30, "--threshold", "1", "talk.wav"]).stdout == ""
+
+
 def test_csv_is_the_hits_that_convert_reads(run: Run) -> None:
     asked = ("star", "--example", EXAMPLE, "--threshold", 0, "two.wav")
     found = detections(run(*asked))
@@ -207,6 +218,7 @@ def test_keywords_go_first_and_files_last(
         (["--example", "word=talk.wav@5-9", "talk.wav"], "is not inside it"),
         (["star", "talk.wav", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["star", "talk.wav", "--encoder", "nowhere.safetensors"], "nowhere.safetensors: no such encoder"),
+        (["--example", "caf\udce9=talk.wav@2-3", "talk.wav"], "its name is no UTF-8; write it so"),
         (["star", "-"], "a file with a header, not raw audio; send 16 kHz 16-bit mono samples, as in `ffmpeg"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from stdsearch.threads import n_threads, set_threads, shared_out
+from stdsearch.threads import given_threads, n_threads, set_threads, shared_out
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,18 @@ def test_results_come_in_the_order_of_the_items_and_each_takes_one_thread(n_thre
     set_threads(n_threads)
     before = threads_taken()
     assert list(shared_out(work, iter(range(n_items)))) == [(item, (1, 1, 1, 1)) for item in range(n_items)]
+    assert threads_taken() == before
+
+
+def test_each_pool_gets_back_what_it_had() -> None:
+    set_threads(2)
+    torch.set_num_threads(1)
+    before = threads_taken()
+    assert before[0] != before[-1]
+    assert list(shared_out(str, range(3))) == ["0", "1", "2"]
+    assert threads_taken() == before
+    with given_threads(1):
+        assert threads_taken() == (1, 1, 1, 1)
     assert threads_taken() == before
 
 

@@ -248,8 +248,10 @@ def _print_table(results: Sequence[TermHits], least_shown: float, heard: str) ->
 
 
 def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
+    from stdsearch.formats.values import decimal
+
     for result in results:
         for hit in result.hits:
             decision = "YES" if hit.decision else "NO"
-            times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", f"{hit.score:.6f}", decision]
+            times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", decimal(hit.score), decision]
             yield [result.kwid, result.term, hit.recording, *times]

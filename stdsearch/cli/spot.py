@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stdsearch.cli.options import Real
-from stdsearch.cli.text import clock
-from stdsearch.errors import StdSearchError
+from stdsearch.cli.text import clock, field
+from stdsearch.errors import StdSearchError, is_utf8
 
 if TYPE_CHECKING:
     from stdsearch.encoder import Encoder
@@ -118,14 +118,14 @@ def spot(
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     """The keywords, and the audio: what stands at the end and is a file or -."""
     n_keywords = len(arguments)
-    while n_keywords and (arguments[n_keywords - 1] == STREAM or Path(arguments[n_keywords - 1]).is_file()):
+    while n_keywords and (arguments[n_keywords - 1] == STREAM or os.path.isfile(arguments[n_keywords - 1])):
         n_keywords -= 1
     keywords, audios = arguments[:n_keywords], arguments[n_keywords:]
     for keyword in keywords:
-        if keyword == STREAM or (_is_file_name(keyword) and Path(keyword).is_file()):
+        if keyword == STREAM or (_is_file_name(keyword) and os.path.isfile(keyword)):
             raise click.UsageError(f"{keyword}: keywords go first, then the audio, but {keywords[-1]} is no file")
         if _is_file_name(keyword):
-            problem = "is a folder; name files in it" if Path(keyword).is_dir() else "no such file; check the path"
+            problem = "is a folder; name files in it" if os.path.isdir(keyword) else "no such file; check the path"
             raise StdSearchError(f"{keyword}: {problem}")
     if audios.count(STREAM) > 1:
         raise click.UsageError("- is there more than once, but there is one standard input")
@@ -147,6 +147,8 @@ def _spoken(examples: Sequence[str]) -> dict[str, tuple["Spoken", ...]]:
     spoken: dict[str, tuple[Spoken, ...]] = {}
     for example in examples:
         keyword, equals, file = example.partition("=")
+        if not is_utf8(keyword):
+            raise StdSearchError(f"--example {keyword!a}: its name is no UTF-8; write it so")
         if not (keyword.strip() and equals and file):
             raise click.UsageError(f"--example {example}: is not of the form KEYWORD=FILE[@TBEG-TEND][@CHANNEL]")
         spoken[keyword] = (*spoken.get(keyword, ()), Spoken.parse(file))
@@ -197,9 +199,10 @@ def _reporter(format_: str, keywords: Sequence[str]) -> Report:
         return write
 
     head = ("keyword", "from", "dur", "score", "ch", "source")
-    width = max(map(len, (*keywords, head[0])))
+    width = max(map(len, map(field, (*keywords, head[0]))))
 
     def show(*cells: str) -> None:
+        cells = tuple(map(field, cells))
         keyword, begin, dur, score, channel, source = cells
         aligned = f"{keyword:{width}}  {begin:>10}  {dur:>5}  {score:>5}  {channel:>2}  {source}"
         click.echo(aligned if sys.stdout.isatty() else "\t".join(cells))

@@ -50,8 +50,8 @@ def test_the_feature_is_that_of_each_span_alone(
         frames, start = archive.reader.frames(
             int(found.recording_id[i]),
             int(found.channel[i]),
-            float(places.tbeg[i]) - MARGIN - query.beyond,
-            float(places.tend[i]) + MARGIN + query.beyond,
+            float(found.tbeg[i]) - MARGIN,
+            float(found.tend[i]) + MARGIN,
         )
         span = cut(frames, found.tbeg[i] - start, found.tend[i] - start)
         assert features["verifier"][i] == pytest.approx(expected(query, verifier, span), abs=1e-4)
