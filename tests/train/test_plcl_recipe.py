@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_loss(make: Make) -> None:
 
 
 def test_training_lowers_the_loss_and_the_errors(make: Make) -> None:
-    recipe = make()
+    recipe = make(replace(TINY, copies=0))  # augmented ones, by an encoder that learnt nothing, are other sounds
     before = recipe.evaluate(recipe.model.eval())
     assert before.keys() == {
         f"{mode}_{pairs}_{figure}"
@@ -182,7 +182,7 @@ def test_training_lowers_the_loss_and_the_errors(make: Make) -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    assert sum(losses[-10:]) < 0.6 * sum(losses[:10])
     assert recipe.model.verifier.bank.any()
     after = recipe.evaluate(recipe.model.eval())
     assert after["text_easy_auc"] > max(0.9, before["text_easy_auc"])

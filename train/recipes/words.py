@@ -19,7 +19,7 @@ from train.words import WordBatch, WordBatches, WordSettings, cut_clip, find_cli
 CLIPS_AT_ONCE = 256  # embedded together for the figures on dev
 
 # masks short enough to leave most of a word; its borders are moved by WordSettings
-WORD_AUGMENT = AugmentSettings(time_masks=1, time_mask=0.06, mel_masks=1, mel_mask=8)
+WORD_AUGMENT = AugmentSettings(level=0, time_masks=1, time_mask=0.06, mel_masks=1, mel_mask=8)
 
 
 class WordRecipe(Recipe):
