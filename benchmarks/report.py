@@ -614,8 +614,8 @@ ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recor
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
 kbit/s to begin with. The noise recordings were also mixed in in training, the babble, of training speakers, was not;
 rooms by the image-source method; the telephone 300 to 3,400 Hz, 8 kHz, mu-law. Silence is digital, and no part of T,
-but decisions go by the archive's hours, five times as many then, which ATWV pays for; so it does, in part, for the
-louder voice, another's, which follows as long as the speech before it, that was made weaker."""
+but decisions go by the archive's hours, five times as many then, which ATWV pays for. Before a voice 20 dB louder,
+another's and as long, the speech is made so much weaker; hours are twice as many."""
 BY_SPEAKER = """Each corpus and each speaker of two minutes or more as a task of its own. MTWV and MAP depend on the
 amount of speech: compare FOM. Accents cannot be tested: all non-native speakers of Common Voice and speechocean762 are
 in training; test has readers of LibriSpeech only, dev also native speakers of Common Voice, recorded at home."""

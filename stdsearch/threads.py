@@ -45,12 +45,12 @@ class _Threads(NamedTuple):
 
     @classmethod
     def now(cls) -> "_Threads":
+        """What they have now; asks numba last, for to ask it first starts it, which gives torch and faiss all cores."""
         import faiss
+        import numba
         import torch
 
         of_torch, of_faiss = torch.get_num_threads(), faiss.omp_get_max_threads()
-        import numba  # whose first start gives these two all cores
-
         return cls(of_torch, of_faiss, numba.get_num_threads(), tuple(pool.num_threads for pool in _blas()))
 
 
@@ -87,7 +87,9 @@ def given_threads(n_threads: int) -> Iterator[None]:
 
 def n_threads() -> int:
     """What `set_threads` gave, also while `shared_out` gives each thread one core."""
-    return (_sharing.found or _Threads.now()).torch
+    import torch
+
+    return _sharing.found.torch if _sharing.found else torch.get_num_threads()
 
 
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -46,6 +48,15 @@ def test_each_pool_gets_back_what_it_had() -> None:
     with given_threads(1):
         assert threads_taken() == (1, 1, 1, 1)
     assert threads_taken() == before
+
+
+def test_to_ask_changes_nothing() -> None:
+    """In a process of its own, where numba was not started yet."""
+    script = (
+        "import torch, stdsearch.threads as t; torch.set_num_threads(1); print(t.n_threads(), torch.get_num_threads())"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["1", "1"]
 
 
 def test_two_items_are_worked_on_at_a_time_and_few_are_taken_ahead() -> None:

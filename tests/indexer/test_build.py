@@ -185,23 +185,35 @@ def stop_after(encoder: SpanEncoder, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return arrange
 
 
+@pytest.fixture
+def interrupt(
+    index: Build, stop_after: Callable[[int | None], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], None]:
+    """Indexes with a shard for each recording, until so many windows are done."""
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
+
+    def run(n_windows: int) -> None:
+        stop_after(n_windows)
+        with pytest.raises(KeyboardInterrupt):
+            index()
+
+    return run
+
+
 @pytest.mark.parametrize("n_whole", [0, 1, 3])
 def test_an_interrupted_build_goes_on_behind_its_whole_shards(
     tmp_path: Path,
     index: Build,
     record: Record,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[int], None],
     stop_after: Callable[[int | None], list[int]],
     n_whole: int,
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)  # a shard for each recording
     for number in range(4):
         record(f"{number}.wav", 2, seed=number)
     (tmp_path / "audio" / "1x.wav").write_text("no sound at all")
     index("undisturbed")
-    stop_after(n_whole)
-    with pytest.raises(KeyboardInterrupt):
-        index()
+    interrupt(n_whole)
     with pytest.raises(StdSearchError, match="it was interrupted while being made; run the same"):
         open_archive(tmp_path / "archive")
     done = stop_after(None)
@@ -215,33 +227,27 @@ def test_shards_of_changed_recordings_or_settings_are_made_again(
     tmp_path: Path,
     index: Build,
     record: Record,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[int], None],
     stop_after: Callable[[int | None], list[int]],
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
     for number in range(4):
         record(f"{number}.wav", 2, seed=number)
 
-    def interrupt() -> None:
-        stop_after(3)
-        with pytest.raises(KeyboardInterrupt):
-            index()
-
-    interrupt()
+    interrupt(3)
     record("1.wav", 3, seed=7)
     done = stop_after(None)
     index()
     assert len(done) == 2  # all but 0.wav and 2.wav
     shutil.rmtree(tmp_path / "archive")
 
-    interrupt()
+    interrupt(3)
     (tmp_path / "archive" / "frames" / "00001.arrow").unlink()
     done = stop_after(None)
     index()
     assert len(done) == 2
     shutil.rmtree(tmp_path / "archive")
 
-    interrupt()
+    interrupt(3)
     (tmp_path / "archive" / "journal" / "00000.json").write_text("{")
     done = stop_after(None)
     settings = SlicingSettings(speech_only=False, n_lengths=3)
@@ -399,16 +405,13 @@ def test_an_interrupted_build_keeps_what_is_unchanged_wherever_something_new_is(
     tmp_path: Path,
     index: Build,
     record: Record,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[int], None],
     stop_after: Callable[[int | None], list[int]],
     new: str,
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
     for number in range(1, 5):
         record(f"{number}.wav", 2, seed=number)
-    stop_after(3)
-    with pytest.raises(KeyboardInterrupt):
-        index()
+    interrupt(3)
     record(new, 1, seed=9)
     done = stop_after(None)
     index()
@@ -420,16 +423,13 @@ def test_a_journal_with_a_gap_gives_no_shard_twice(
     tmp_path: Path,
     index: Build,
     record: Record,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[int], None],
     stop_after: Callable[[int | None], list[int]],
 ) -> None:
     """As where a kill came between two notes that were being removed."""
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
     for number in range(4):
         record(f"{number}.wav", 2, seed=number)
-    stop_after(3)
-    with pytest.raises(KeyboardInterrupt):
-        index()
+    interrupt(3)
     (tmp_path / "audio" / "1.wav").unlink()
     (tmp_path / "archive" / "journal" / "00001.json").unlink()
     stop_after(None)
@@ -441,18 +441,16 @@ def test_a_file_that_was_mended_meanwhile_is_indexed(
     tmp_path: Path,
     index: Build,
     record: Record,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[int], None],
     stop_after: Callable[[int | None], list[int]],
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 1.0)
     files = [record(f"{number}.wav", 2, seed=number) for number in range(3)]
     facts, sound = files[0].stat(), files[0].read_bytes()
     for content in (bytes(len(sound)), sound):  # of one size and time, as where only rights were missing
         files[0].write_bytes(content)
         os.utime(files[0], ns=(0, facts.st_mtime_ns))
-        stop_after(1 if content != sound else None)
         if content != sound:
-            with pytest.raises(KeyboardInterrupt):
-                index()
+            interrupt(1)
+    stop_after(None)
     report = index()
     assert (report.complaints, report.counts.recordings) == ((), 3)
