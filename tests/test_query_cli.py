@@ -157,6 +157,38 @@ def test_options_choose_among_the_hits(run: Run) -> None:
     assert {cells[2] for cells in where} == {"odd.wav"}
 
 
+def test_columns_of_the_catalog_stand_beside_hits(run: Run, tmp_path: Path) -> None:
+    years = {"news/long.wav": 1950, "odd.wav": 1960, "short.wav": 1970, "two.wav": 1980}
+    asked = ("evening", "/S T AA R/", "--column", "Year", "--column", "channels", "--column", "Year")
+    head, *rest = (line.split("\t") for line in run(*asked).stdout.splitlines())
+    assert head[-3:] == ["decision", "Year", "channels"]
+    assert [row[:8] for row in rest] == lines(run(*asked[:2]))
+    assert [row[8:] for row in rest] == [[str(years[row[2]]), "2" if row[2] == "two.wav" else "1"] for row in rest]
+
+    for name in ("hits.csv", "hits.json"):
+        assert run(*asked, "--output", name).exit_code == 0
+    with open("hits.csv", newline="") as stream:
+        table = [(row["recording"], int(row["Year"])) for row in csv.DictReader(stream)]
+    nested = json.loads(Path("hits.json").read_text())
+    assert table == [(hit["recording"], hit["metadata"]["Year"]) for term in nested for hit in term["hits"]]
+    assert table == [(row[2], int(row[8])) for row in rest]
+    as_csv, as_json = (read_hits(name, format_)[0] for name, format_ in (("hits.csv", "csv"), ("hits.json", "json")))
+    assert [term.hits for term in as_csv] == [term.hits for term in as_json]
+
+
+def test_columns_are_on_a_terminal_too(
+    run: Run, archive_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    asked = ["evening", "--where", "year = 1960", "--column", "year", "--threshold", "0"]
+    query.main([str(archive_folder / "archive"), *asked], standalone_mode=False)
+    shown = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "odd.wav" in line]
+    assert rows
+    assert [row[6:] for row in rows] == [["1960"]] * len(rows)
+
+
 @pytest.mark.parametrize("format_", ["table", "json", "kwslist"])
 def test_a_kind_that_no_recording_is_of_is_told(run: Run, format_: str) -> None:
     nothing = run("evening", "--where", "year > 2000", "--format", format_)
@@ -294,6 +326,7 @@ def test_a_term_that_cannot_be_searched_for_does_not_lose_the_others(run: Run, t
         (["/S T AA R"], "/S T AA R: phones go between two slashes"),
         (["star", "--where", "decade = 3"], "no column 'decade'; the columns are"),
         (["star", "--where", "year ="], "the columns are"),
+        (["star", "--column", 'the "year"'], "there is no column 'the \"year\"'; the columns are"),
         (["star", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["--audio", "nowhere.wav"], "nowhere.wav: no such file"),
         (["--audio", "empty.wav"], "empty.wav: is empty"),

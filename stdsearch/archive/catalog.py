@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -177,6 +177,23 @@ class Catalog:
             raise self._no_condition(condition, "is more than a condition")
         return np.array(found, np.int64)
 
+    def values(self, paths: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """What columns (n,) hold, (n,), of recordings by their paths.
+
+        Raises StdSearchError, naming the columns there are, for one that there is not.
+        """
+        import duckdb
+
+        names = ", ".join('"{}"'.format(name.replace('"', '""')) for name in ("path", *columns))
+        with self.database() as connection:
+            try:
+                rows = connection.execute(
+                    f"SELECT {names} FROM recordings WHERE path IN (SELECT unnest(?::VARCHAR[]))", [list(paths)]
+                ).fetchall()
+            except duckdb.Error as error:
+                raise StdSearchError(f"{reason_of(error)}; the columns are {', '.join(self.columns)}") from error
+        return {path: tuple(values) for path, *values in rows}
+
     # quoted, for DuckDB complains of a leak at exit where an annotation holds on to its type
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory whose one table, recordings, is the catalog; `lock` it before strangers' SQL."""
@@ -244,5 +261,5 @@ def lock(connection: "duckdb.DuckDBPyConnection") -> None:
 def reason_of(error: "duckdb.Error") -> str:
     """DuckDB's complaint in a line, without its guesses and the query that it repeats."""
     first_line = str(error).splitlines()[0]
-    unknown = re.search(r'Referenced column "([^"]+)" (?:was )?not found', first_line)
+    unknown = re.search(r'Referenced column "(.+?)" (?:was )?not found', first_line)
     return f"there is no column {unknown[1]!r}" if unknown else first_line

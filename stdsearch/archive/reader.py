@@ -1,7 +1,7 @@
 """An archive opened for reading: look-ups by segment, by region, by condition and by nearness."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -135,6 +135,10 @@ class ArchiveReader:
     def metadata(self) -> pa.Table:
         """The user's columns, a row for each recording, in their order."""
         return self._catalog.metadata
+
+    def values(self, paths: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """What columns (n,) of the catalog hold, (n,), of recordings by path; StdSearchError for unknown columns."""
+        return self._catalog.values(paths, columns)
 
     def where(self, condition: str) -> np.ndarray:
         """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""

@@ -15,6 +15,8 @@ from stdsearch.errors import StdSearchError
 from stdsearch.types import TermHits
 
 if TYPE_CHECKING:
+    from stdsearch.archive import ArchiveReader
+    from stdsearch.formats.tables import Facts
     from stdsearch.search import Request
 
 NORMALISATIONS = ("kst", "sto")  # of stdsearch.calibrate.normalise
@@ -47,6 +49,11 @@ _file = click.Path(path_type=Path)
     help='Search only in recordings for which this holds, as in "year < 1970". Scores move a little, for a place is '
     "weighed against the others of its term.",
 )
+@click.option(
+    "--column", "columns", multiple=True, metavar="NAME",
+    help="Show beside each hit what this column of the catalog says of its recording, as those of --metadata do. "
+    "Repeat it for several columns.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help=f"Hits for each term [default: {SHOWN}; all in a KWSList].")
 @click.option(
     "--depth", type=click.IntRange(min=1), metavar="N",
@@ -83,6 +90,7 @@ def query(
     verify: bool,
     verifier: Path | None,
     where: str | None,
+    columns: tuple[str, ...],
     limit: int | None,
     depth: int | None,
     threshold: float | None,
@@ -103,7 +111,8 @@ def query(
     clips; exit code 3 says that there were such.
     """
     from stdsearch.cli.progress import bars
-    from stdsearch.formats.hits import check_file_ids, file_id, guess_format, write_hits
+    from stdsearch.formats.hits import Header, check_file_ids, file_id, guess_format, write_hits
+    from stdsearch.formats.tables import Facts
 
     output = None if output == Path("-") else output
     format_ = format_ or (guess_format(output) if output else "table")
@@ -111,6 +120,8 @@ def query(
         raise click.UsageError(f"{output}: query writes {', '.join(FORMATS)}; `stdsearch convert` makes the others")
     if format_ == "table" and output:
         raise click.UsageError("a table is for the screen; name a --format for the --output")
+    if columns and format_ == "kwslist":
+        raise click.UsageError("a KWSList holds no --column; write csv or json")
     requests, kwlist_name, language = _requests(terms, audios, kwlist, examples)
     if limit is None and format_ != "kwslist":
         limit = SHOWN
@@ -131,6 +142,8 @@ def query(
         set_threads(threads or available_cores())
         judge = load_verifier(verifier) if verify or verifier else None
         opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
+        columns = tuple(dict.fromkeys(columns))
+        _check_columns(opened.reader, columns)
         if format_ == "kwslist":  # before a long search whose hits it could not tell apart
             searched = opened.reader.where("true" if where is None else where)
             check_file_ids({name: file_id(name) for name in opened.reader.paths(searched)})
@@ -148,12 +161,16 @@ def query(
         )
         results = list(progress.track(found, task_id=waiting))
 
+    heard_in = {hit.recording for result in results for hit in result.hits}
+    facts = Facts(columns, opened.reader.values(sorted(heard_in), columns) if columns else {})
     if format_ == "table":
         least_shown = LEAST_SHOWN if threshold is None and normalisation is None else 0.0
-        _print_table(results, least_shown, " ".join(audios))
+        _print_table(results, least_shown, " ".join(audios), facts)
+    elif format_ == "kwslist":
+        header = Header(kwlist_filename=kwlist_name, language=language, system_id="stdsearch")
+        write_hits(results, output or sys.stdout, format_, **header)
     else:
-        header = {"kwlist_filename": kwlist_name, "language": language, "system_id": "stdsearch"}
-        write_hits(results, output or sys.stdout, format_, **header if format_ == "kwslist" else {})  # type: ignore[arg-type]
+        write_hits(results, output or sys.stdout, format_, facts=facts)
     if clips:
         recordings = {recording.path: recording for recording in opened.reader.recordings.values()}
         with bars() as progress:
@@ -175,6 +192,16 @@ def _check_writable(output: Path | None, clips: Path | None) -> None:
             clips.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StdSearchError(f"{clips}: cannot be made ({error.strerror}); name another --clips") from None
+
+
+def _check_columns(reader: "ArchiveReader", columns: Sequence[str]) -> None:
+    """Raise StdSearchError before a long search for a column that is not there, or is called as one of a hit's own."""
+    from stdsearch.formats.tables import COLUMNS
+
+    if taken := [name for name in columns if name.lower() in COLUMNS]:
+        raise StdSearchError(f"--column {taken[0]}: hits have a column of that name; call yours something else")
+    if columns:
+        reader.values((), columns)
 
 
 def _requests(
@@ -210,7 +237,7 @@ def _requests(
     return requests, str(kwlist or ""), (listed and listed.language) or "english"
 
 
-def _print_table(results: Sequence[TermHits], least_shown: float, heard: str) -> None:
+def _print_table(results: Sequence[TermHits], least_shown: float, heard: str, facts: "Facts") -> None:
     """A table for a terminal, where NO of less than a score only counts; tab-separated lines of all hits for a pipe.
 
     heard: what the user played, which names a term without text on the terminal.
@@ -218,9 +245,11 @@ def _print_table(results: Sequence[TermHits], least_shown: float, heard: str) ->
     from rich.console import Console
     from rich.table import Table
 
+    from stdsearch.formats.tables import COLUMNS
+
     if not sys.stdout.isatty():
-        click.echo("kwid\tterm\trecording\tchannel\ttbeg\tdur\tscore\tdecision")
-        for row in _rows(results):
+        click.echo("\t".join(map(field, (*COLUMNS, *facts.names))))
+        for row in _rows(results, facts):
             click.echo("\t".join(map(field, row)))
         return
     console = Console()
@@ -236,22 +265,24 @@ def _print_table(results: Sequence[TermHits], least_shown: float, heard: str) ->
         for name, justify in (("recording", "left"), ("ch", "right"), ("from", "right"), ("to", "right"),
                               ("score", "right"), ("", "left")):  # fmt: skip
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for name in facts.names:
+            table.add_column(cell(name), overflow="fold")
         for hit in shown:
             style = "bold" if hit.decision else "dim"
             begin, end = clock(hit.tbeg), clock(hit.tbeg + hit.dur)
             decision = "YES" if hit.decision else ""
             cells = (cell(hit.recording), str(hit.channel), begin, end, f"{hit.score:.3f}", decision)
-            table.add_row(*cells, style=style)
+            table.add_row(*cells, *map(cell, facts.of_hit(hit)), style=style)
         console.print(table)
     if n_left_out:
         console.print(f"[dim]{n_left_out} less probable left out; --threshold 0 shows all[/dim]", highlight=False)
 
 
-def _rows(results: Sequence[TermHits]) -> Iterator[list[str]]:
+def _rows(results: Sequence[TermHits], facts: "Facts") -> Iterator[list[object]]:
     from stdsearch.formats.values import decimal
 
     for result in results:
         for hit in result.hits:
             decision = "YES" if hit.decision else "NO"
             times = [str(hit.channel), f"{hit.tbeg:.3f}", f"{hit.dur:.3f}", decimal(hit.score), decision]
-            yield [result.kwid, result.term, hit.recording, *times]
+            yield [result.kwid, result.term, hit.recording, *times, *facts.of_hit(hit)]

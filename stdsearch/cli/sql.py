@@ -1,12 +1,10 @@
 """`stdsearch sql`: an archive's recordings and segments asked about in SQL."""
 
 import json
-import math
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -50,8 +48,10 @@ def _print_json(answer: "Answer") -> None:
 
 
 def _objects(answer: "Answer") -> Iterator[str]:
+    from stdsearch.formats.values import plain
+
     for row in answer.rows:
-        values = {name: _plain(value) for name, value in zip(answer.columns, row, strict=True)}
+        values = {name: plain(value) for name, value in zip(answer.columns, row, strict=True)}
         yield json.dumps(values, ensure_ascii=False)
 
 
@@ -65,18 +65,3 @@ def _print_table(answer: "Answer") -> None:
     for row in answer.rows:
         table.add_row(*map(cell, row))
     Console().print(table)
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON knows them: what it has no number for is null, what it has no kind for is text."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):
-        return float(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value)

@@ -14,6 +14,7 @@ from stdsearch.errors import StdSearchError
 from stdsearch.formats import labels, subtitles, tables, tiers, timemarks
 from stdsearch.formats.kwslist import DetectedTerm, Hits, KWSList, format_kwslist, read_kwslist
 from stdsearch.formats.source import open_output
+from stdsearch.formats.tables import NO_FACTS, Facts
 from stdsearch.types import TermHits
 
 Results = Sequence[TermHits]
@@ -37,27 +38,33 @@ class Format:
     """
 
     suffixes: tuple[str, ...]
-    write: Callable[[Results, TextIO, Header], None]
+    write: Callable[[Results, TextIO, Header, Facts], None]
     read: Callable[[str | Path, str | None], tuple[list[TermHits], Header]] | None = None
     file_ids: bool = False  # recordings are named by their file id
     one_recording: bool = False  # a file belongs to one recording
 
 
-def _write(write: Callable[[Results, TextIO], None]) -> Callable[[Results, TextIO, Header], None]:
-    return lambda results, stream, _header: write(results, stream)
+def _write(write: Callable[[Results, TextIO], None]) -> Callable[[Results, TextIO, Header, Facts], None]:
+    return lambda results, stream, _header, _facts: write(results, stream)
+
+
+def _write_with_facts(
+    write: Callable[[Results, TextIO, Facts], None],
+) -> Callable[[Results, TextIO, Header, Facts], None]:
+    return lambda results, stream, _header, facts: write(results, stream, facts)
 
 
 def _read(read: Callable[[str | Path], list[TermHits]]) -> Callable[..., tuple[list[TermHits], Header]]:
     return lambda path, _recording: (read(path), Header())
 
 
-def _write_kwslist(results: Results, stream: TextIO, header: Header, *, std2006: bool = False) -> None:
+def _write_kwslist(results: Results, stream: TextIO, header: Header, _facts: Facts, *, std2006: bool = False) -> None:
     detected = (DetectedTerm(r.kwid, r.search_seconds, None, Hits.from_hits(r.hits)) for r in results)
     stream.writelines(format_kwslist(KWSList(tuple(detected), **header), std2006=std2006))
 
 
-def _write_stdlist(results: Results, stream: TextIO, header: Header) -> None:
-    _write_kwslist(results, stream, header, std2006=True)
+def _write_stdlist(results: Results, stream: TextIO, header: Header, facts: Facts) -> None:
+    _write_kwslist(results, stream, header, facts, std2006=True)
 
 
 def _read_kwslist(path: str | Path, _recording: str | None) -> tuple[list[TermHits], Header]:
@@ -83,8 +90,8 @@ def _read_audacity(path: str | Path, recording: str | None) -> tuple[list[TermHi
 FORMATS = {
     "kwslist": Format((".xml",), _write_kwslist, _read_kwslist, file_ids=True),
     "stdlist": Format((), _write_stdlist, _read_kwslist, file_ids=True),
-    "csv": Format((".csv",), _write(tables.write_csv), _read(tables.read_csv)),
-    "json": Format((".json",), _write(tables.write_json), _read(tables.read_json)),
+    "csv": Format((".csv",), _write_with_facts(tables.write_csv), _read(tables.read_csv)),
+    "json": Format((".json",), _write_with_facts(tables.write_json), _read(tables.read_json)),
     "jsonl": Format((".jsonl", ".ndjson"), _write(tables.write_jsonl), _read(tables.read_jsonl)),
     "parquet": Format((".parquet",), _write(tables.write_parquet), _read(tables.read_parquet)),
     "rttm": Format((".rttm",), _write(timemarks.write_rttm_hits), file_ids=True),
@@ -129,9 +136,10 @@ def write_hits(
     format: str,
     *,
     have_file_ids: bool = False,
+    facts: Facts = NO_FACTS,
     **header: Unpack[Header],
 ) -> None:
-    """Write the hits to a file, a directory or a stream, in one of FORMATS; the header is for a KWSList.
+    """Write the hits to a file, a directory or a stream, in one of FORMATS; header is for a KWSList, facts for csv and json.
 
     A format that holds one recording writes a file for each into target if that is a directory, or is named like one
     (by a slash at its end; it is then made). have_file_ids says that the recordings are named by file ids already, as
@@ -159,17 +167,17 @@ def write_hits(
         )
     if not isinstance(target, str | Path):
         try:
-            entry.write(results, target, header)
+            entry.write(results, target, header, facts)
         except UnicodeEncodeError as error:
             raise StdSearchError("hits cannot be written, a name or term is not valid Unicode text") from error
     elif to_directory:
         _make_directory(target)
         for name in recordings:
             with open_output(Path(target) / (stems[ids[name]] + entry.suffixes[0])) as stream:
-                entry.write(select(results, recording=name), stream, header)
+                entry.write(select(results, recording=name), stream, header, facts)
     else:
         with open_output(target) as stream:
-            entry.write(results, stream, header)
+            entry.write(results, stream, header, facts)
 
 
 def select(

@@ -1,14 +1,15 @@
 """Hits as tables and JSON: CSV, Parquet, and the JSON of the query command, a document or a term a line.
 
 The tables have a row for every hit and the columns kwid, term, recording, channel, tbeg, dur, score, decision.
-JSON keeps everything; the tables lose terms without hits and the time each search took.
+JSON keeps everything; the tables lose terms without hits and the time each search took. What else is known of a
+recording can be written beside its hits, in CSV and JSON; readers pass it over.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +25,7 @@ from stdsearch.formats.values import (
     finite,
     moment,
     named,
+    plain,
     seconds,
     whole,
 )
@@ -35,10 +37,28 @@ CSV_SPECIAL = re.compile(r'[",\r\n]')
 NO_SPACE = re.compile(r"\S")
 
 
-def write_csv(results: Sequence[TermHits], stream: TextIO) -> None:
-    """Write one row a hit below a row of names."""
-    stream.write(CSV_HEAD + "\n")
-    stream.writelines(f"{csv_row(result.kwid, result.term, hit)}\n" for result in results for hit in result.hits)
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What else is known of recordings: names of facts (n,), and each recording's values (n,) in their order."""
+
+    names: tuple[str, ...]
+    of: Mapping[str, tuple[Any, ...]]
+
+    def of_hit(self, hit: Hit) -> tuple[Any, ...]:
+        """The values (n,) of the recording that a hit lies in."""
+        return self.of[hit.recording] if self.names else ()
+
+
+NO_FACTS = Facts((), {})
+
+
+def write_csv(results: Sequence[TermHits], stream: TextIO, facts: Facts = NO_FACTS) -> None:
+    """Write one row a hit below a row of names; facts are the last columns."""
+    stream.write(",".join([CSV_HEAD, *map(_csv_field, facts.names)]) + "\n")
+    for result in results:
+        for hit in result.hits:
+            fields = ("" if value is None else _csv_field(str(value)) for value in facts.of_hit(hit))
+            stream.write(",".join([csv_row(result.kwid, result.term, hit), *fields]) + "\n")
 
 
 def csv_row(kwid: str, term: str, hit: Hit) -> str:
@@ -173,10 +193,10 @@ def _typed(row: object, name: str, kind: type) -> Any:
     raise BadValueError(f"{name} is missing or not of type {kind.__name__} in {repr(row)[:80]}")
 
 
-def write_json(results: Sequence[TermHits], stream: TextIO) -> None:
-    """Write a list of terms with their hits, one term a line."""
+def write_json(results: Sequence[TermHits], stream: TextIO, facts: Facts = NO_FACTS) -> None:
+    """Write a list of terms with their hits, one term a line; facts are each hit's `metadata`."""
     for index, result in enumerate(results):
-        stream.write((",\n" if index else "[\n") + _json(result))
+        stream.write((",\n" if index else "[\n") + _json(result, facts))
     stream.write("\n]\n" if results else "[]\n")
 
 
@@ -185,16 +205,14 @@ def write_jsonl(results: Sequence[TermHits], stream: TextIO) -> None:
     stream.writelines(f"{_json(result)}\n" for result in results)
 
 
-def _json(result: TermHits) -> str:
-    document = {
-        "kwid": result.kwid,
-        "term": result.term,
-        "search_seconds": result.search_seconds,
-        "hits": [
-            {name: getattr(hit, name) for name in COLUMNS[2:]} | {"decision": "YES" if hit.decision else "NO"}
-            for hit in result.hits
-        ],
-    }
+def _json(result: TermHits, facts: Facts = NO_FACTS) -> str:
+    hits = []
+    for hit in result.hits:
+        fields = {name: getattr(hit, name) for name in COLUMNS[2:]} | {"decision": "YES" if hit.decision else "NO"}
+        if facts.names:
+            fields["metadata"] = dict(zip(facts.names, map(plain, facts.of_hit(hit)), strict=True))
+        hits.append(fields)
+    document = {"kwid": result.kwid, "term": result.term, "search_seconds": result.search_seconds, "hits": hits}
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 

@@ -1,6 +1,8 @@
 """Values as text: strict when read, exact when written."""
 
+from decimal import Decimal
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +64,25 @@ def choice(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise BadValueError(f"{name} {text[:40]!r} must be {' or '.join(map(repr, choices))}")
     return text
+
+
+def plain(value: Any) -> Any:
+    """A value of DuckDB's as JSON knows them: what it has no number for is null, what it has no kind for is text.
+
+    >>> plain(float("nan")), plain((Decimal("1.5"), b"a"))
+    (None, [1.5, "b'a'"])
+    """
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Decimal):
+        return float(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)
 
 
 def decimal(value: float) -> str:
