@@ -157,6 +157,20 @@ def test_csv_is_the_hits_that_convert_reads(run: Run) -> None:
         assert sorted(term.hits, key=hash) == sorted(expected, key=hash)
 
 
+def test_keywords_come_in_a_list(run: Run, folder: Path) -> None:
+    (folder / "terms.txt").write_text("A\tevening\nB\t日本\nC\t/S T AA R/\nD\tevening\n")
+    asked = ("--threshold", 0, "--no-verify", "talk.wav")
+    typed = detections(run("evening", "/S T AA R/", "--example", "evening=talk.wav@1-1.5", *asked))
+    result = run("--kwlist", "terms.txt", "--example", "evening=talk.wav@1-1.5", "--format", "csv", *asked)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("stdsearch: B: 日本: '日' cannot be pronounced")
+    assert result.stderr.endswith("(not listened for)\n")
+    (folder / "hits.csv").write_text(result.stdout)
+    heard = {(term.kwid, term.term, hit.tbeg) for term in read_csv("hits.csv") for hit in term.hits}
+    kwids = {"evening": "A", "/S T AA R/": "C"}
+    assert heard == {(kwids[d["keyword"]], d["keyword"], d["tbeg"]) for d in typed}
+
+
 def test_a_file_that_cannot_be_read_does_not_lose_the_others(run: Run) -> None:
     Path("text.wav").write_text("no sound at all")
     result = run("--example", EXAMPLE, "text.wav", "talk.wav")
@@ -219,11 +233,15 @@ def test_keywords_go_first_and_files_last(
         (["star", "talk.wav", "--lexicon", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["star", "talk.wav", "--encoder", "nowhere.safetensors"], "nowhere.safetensors: no such encoder"),
         (["--example", "caf\udce9=talk.wav@2-3", "talk.wav"], "its name is no UTF-8; write it so"),
+        (["--kwlist", "nowhere.txt", "talk.wav"], "nowhere.txt: cannot be read"),
+        (["--kwlist", "strange.txt", "talk.wav"], "'日' cannot be pronounced"),
+        (["--kwlist", "strange.txt", "--example", EXAMPLE, "talk.wav"], "word: is no term of strange.txt"),
         (["star", "-"], "a file with a header, not raw audio; send 16 kHz 16-bit mono samples, as in `ffmpeg"),
     ],
 )
 def test_bad_input_is_told_in_a_line(run: Run, arguments: list[str], complaint: str) -> None:
     Path("folder").mkdir()
+    Path("strange.txt").write_text("日本")
     Path("empty.wav").touch()
     result = run(*arguments, stdin=Path("talk.wav").read_bytes())
     assert isinstance(result.exception, StdSearchError)
@@ -236,6 +254,7 @@ def test_bad_input_is_told_in_a_line(run: Run, arguments: list[str], complaint: 
     ("arguments", "complaint"),
     [
         ([], "no audio"),
+        (["star", "talk.wav", "--kwlist", "terms.txt"], "give either KEYWORDs or --kwlist; 'star' is no audio"),
         (["star"], "no audio: end with files, or with -"),
         (["talk.wav"], "no keyword"),
         (["talk.wav", "star"], "talk.wav: keywords go first, then the audio"),

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
     help="How a KEYWORD sounds; of a name that is no KEYWORD, all that is known of it. Times are seconds or h:mm:ss; "
     "without a CHANNEL it is the loudest there. Repeatable.",
 )  # fmt: skip
+@click.option("--kwlist", type=_file, help="The keywords: the terms of a KWList, or of text with a term a line.")
 @click.option("--threshold", type=Real(0, 1), help="Leave out what is less probable [default: 0.3].")
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="[default: table; json in a pipe]"
@@ -49,6 +50,7 @@ Report = Callable[[str, int, "Detection"], None]  # source, channel, what is sai
 def spot(
     arguments: tuple[str, ...],
     examples: tuple[str, ...],
+    kwlist: Path | None,
     threshold: float | None,
     format_: str | None,
     lexicon: Path | None,
@@ -65,16 +67,24 @@ def spot(
     A detection in the stream is reported within a second of its end, of a phrase of more than 20 sounds within two; of
     overlapping ones of a keyword the best is. JSON is an object a line, at once: source, channel, keyword, tbeg, dur,
     score, which is the probability. CSV has the columns of `stdsearch query`, for `stdsearch convert` to read; keywords
-    are numbered in their order, from KW-1.
+    are numbered in their order, from KW-1, or as the --kwlist has them.
 
-    A file that cannot be read is reported and the others are looked at; exit code 3 says that there were such.
+    A file that cannot be read, or a term of a list that cannot be searched for, is reported and the others are looked
+    at; exit code 3 says that there were such.
     """
     keywords, audios = _split(arguments)
+    if keywords and kwlist:
+        raise click.UsageError(f"give either KEYWORDs or --kwlist; {keywords[-1]!r} is no audio")
+    kwids = _listed(kwlist) if kwlist else {keyword: f"KW-{i}" for i, keyword in enumerate(keywords, start=1)}
     spoken = _spoken(examples)
+    for name in spoken:
+        if kwlist and name not in kwids:
+            raise StdSearchError(f"--example {name}: is no term of {kwlist}; add it there")
+        kwids.setdefault(name, f"KW-{len(kwids) + 1}")
     if not audios:
         raise click.UsageError("no audio: end with files, or with - for raw audio on the standard input")
-    if not keywords and not spoken:
-        raise click.UsageError("no keyword: give keywords before the audio, or an --example NAME=FILE")
+    if not kwids:
+        raise click.UsageError("no keyword: give keywords before the audio, a --kwlist, or an --example NAME=FILE")
     if verifier and no_verify:
         raise click.UsageError("give either --verifier or --no-verify")
     if STREAM in audios and (sys.stdin is None or sys.stdin.isatty()):
@@ -91,15 +101,19 @@ def spot(
     model, pronouncer = load_encoder(encoder), Pronouncer(lexicon)
     judge = None if no_verify else _verifier(verifier, model)
     longest = SlicingSettings().longest
-    names = dict.fromkeys((*keywords, *spoken))
-    queries = {
-        name: enrol(name if name in keywords else "", spoken.get(name, ()), model, pronouncer, longest=longest)
-        for name in names
-    }
+    queries, failed = {}, False
+    for name, kwid in kwids.items():
+        text = name if kwlist or name in keywords else ""
+        try:
+            queries[name] = enrol(text, spoken.get(name, ()), model, pronouncer, longest=longest)
+        except StdSearchError as error:
+            if not kwlist or len(kwids) == 1:
+                raise
+            failed = True
+            click.echo(f"stdsearch: {kwid}: {error} (not listened for)", err=True)
     live = SpotterSettings() if threshold is None else SpotterSettings(threshold=threshold)
-    report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), list(names))
+    report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), kwids)
     new_spotter = partial(Spotter, queries, model, verifier=judge)
-    failed = False
     for source in audios:
         try:
             if source == STREAM:
@@ -130,6 +144,16 @@ def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     if audios.count(STREAM) > 1:
         raise click.UsageError("- is there more than once, but there is one standard input")
     return keywords, audios
+
+
+def _listed(kwlist: Path) -> dict[str, str]:
+    """The texts of a KWList's terms, and their kwids, of terms alike that of the first."""
+    from stdsearch.formats.kwlist import read_kwlist
+
+    kwids: dict[str, str] = {}
+    for term in read_kwlist(kwlist).terms:
+        kwids.setdefault(term.text, term.kwid)
+    return kwids
 
 
 def _is_file_name(argument: str) -> bool:
@@ -173,8 +197,11 @@ def _verifier(path: Path | None, encoder: "Encoder") -> "Verifier | None":
     )
 
 
-def _reporter(format_: str, keywords: Sequence[str]) -> Report:
-    """Prints a detection: an object a line, or a row below a head, whose cells in a pipe are parted by tabs."""
+def _reporter(format_: str, kwids: Mapping[str, str]) -> Report:
+    """Prints a detection of one of the keywords, which have kwids: an object a line, or a row below a head.
+
+    The cells of a table are parted by tabs in a pipe.
+    """
     if format_ == "json":
 
         def report(source: str, channel: int, detection: "Detection") -> None:
@@ -188,8 +215,6 @@ def _reporter(format_: str, keywords: Sequence[str]) -> Report:
         from stdsearch.formats.tables import CSV_HEAD, csv_row
         from stdsearch.types import Hit
 
-        kwids = {keyword: f"KW-{number}" for number, keyword in enumerate(keywords, start=1)}
-
         def write(source: str, channel: int, detection: "Detection") -> None:
             span = round(detection.tbeg, 3), round(detection.dur, 3)
             hit = Hit(source, channel, *span, round(detection.score, 6), decision=True)
@@ -199,7 +224,7 @@ def _reporter(format_: str, keywords: Sequence[str]) -> Report:
         return write
 
     head = ("keyword", "from", "dur", "score", "ch", "source")
-    width = max(map(len, map(field, (*keywords, head[0]))))
+    width = max(map(len, map(field, (*kwids, head[0]))))
 
     def show(*cells: str) -> None:
         cells = tuple(map(field, cells))

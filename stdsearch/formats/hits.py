@@ -139,7 +139,7 @@ def write_hits(
     facts: Facts = NO_FACTS,
     **header: Unpack[Header],
 ) -> None:
-    """Write the hits to a file, a directory or a stream, in one of FORMATS; header is for a KWSList, facts for csv and json.
+    """Write the hits to a file, directory or stream, in one of FORMATS; a KWSList has a header, csv and json facts.
 
     A format that holds one recording writes a file for each into target if that is a directory, or is named like one
     (by a slash at its end; it is then made). have_file_ids says that the recordings are named by file ids already, as
