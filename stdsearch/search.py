@@ -133,6 +133,7 @@ class Archive:
         examples: Sequence[Spoken | str | Path] | Spoken | str | Path = (),
         kwid: str = "KW-1",
         where: str | None = None,
+        channel: int | None = None,
         limit: int | None = None,
         depth: int | None = None,
         threshold: float = 0.0,
@@ -142,14 +143,14 @@ class Archive:
         """The hits of a term, best first.
 
         text is a word, a phrase, or phones between slashes; examples are recordings or spans of them, as Spoken or as
-        "FILE[@TBEG-TEND][@CHANNEL]", or one of them. where is an SQL condition over the recordings' metadata. limit and
-        threshold leave out hits beyond a number or below a score. depth is how many places are rescored, by `depth_for`
-        if it is not given: the more, the longer it takes, and the more of a frequent term is found. beta is the cost of
-        a false alarm that decisions go by. Scores are probabilities, or what a normalisation of `calibrate.normalise`
-        makes of them.
+        "FILE[@TBEG-TEND][@CHANNEL]", or one of them. where is an SQL condition over the recordings' metadata, channel
+        the one of theirs to search in. limit and threshold leave out hits beyond a number or below a score. depth is
+        how many places are rescored, by `depth_for` if it is not given: the more, the longer it takes, and the more of
+        a frequent term is found. beta is the cost of a false alarm that decisions go by. Scores are probabilities, or
+        what a normalisation of `calibrate.normalise` makes of them.
 
         Raises StdSearchError for a text that cannot be pronounced, an example that cannot be read, an unknown column,
-        and ValueError for a limit or depth below 1.
+        and ValueError for a limit, depth or channel below 1.
         """
         examples = (examples,) if isinstance(examples, Spoken | str | Path) else examples
         spoken = tuple(e if isinstance(e, Spoken) else Spoken.parse(str(e)) for e in examples)
@@ -157,6 +158,7 @@ class Archive:
         (found,) = self.search_all(
             [request],
             where=where,
+            channel=channel,
             limit=limit,
             depth=depth,
             threshold=threshold,
@@ -170,6 +172,7 @@ class Archive:
         requests: Sequence[Request],
         *,
         where: str | None = None,
+        channel: int | None = None,
         limit: int | None = None,
         depth: int | None = None,
         threshold: float = 0.0,
@@ -181,12 +184,12 @@ class Archive:
 
         on_error is told of a request that cannot be searched for, which then has no hits; without it, it is raised.
         """
-        limit, depth = (None if number is None else _positive(number) for number in (limit, depth))
+        limit, depth, channel = (None if number is None else _positive(number) for number in (limit, depth, channel))
         depth = depth or depth_for(self.reader.total_seconds, limit)
-        among = None if where is None else self.reader.where(where)
+        among = None if where is channel is None else self.among(where, channel)
         find = partial(
             self._found,
-            allowed=None if among is None else self.reader.segments_of(among),
+            allowed=None if among is None else self.reader.segments_of(among, channel),
             seconds=self.reader.total_seconds if among is None else float(self.reader.durations(among).sum()),
             limit=limit,
             depth=depth,
@@ -202,6 +205,11 @@ class Archive:
                         raise error
                     on_error(request, error)
                 yield found
+
+    def among(self, where: str | None, channel: int | None) -> np.ndarray:
+        """The ids (n,) int64 of the recordings that `search` would search in."""
+        fulfilling = self.reader.where("true" if where is None else where)
+        return np.intersect1d(fulfilling, self.reader.where(f"channels >= {channel or 1}"))
 
     def _found(
         self, requests: Sequence[Request], **wanted: Any
@@ -284,9 +292,9 @@ class Archive:
 
 
 def _positive(number: int) -> int:
-    """A number from 1 on as Python's own int, which numpy's are not; ValueError for less."""
+    """A limit, depth or channel as Python's own int, which numpy's are not; ValueError below 1."""
     if index(number) < 1:
-        raise ValueError(f"{number} is no number of hits or places; give 1 or more")
+        raise ValueError(f"{number} is no limit, depth or channel; give 1 or more")
     return index(number)
 
 

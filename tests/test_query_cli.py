@@ -155,6 +155,8 @@ def test_options_choose_among_the_hits(run: Run) -> None:
     assert lines(run("evening", "--threshold", score)) == [cells for cells in hits if cells[6] >= score][:20]
     where = lines(run("evening", "--where", "year = 1960", "--limit", 1000))
     assert {cells[2] for cells in where} == {"odd.wav"}
+    second = lines(run("evening", "--channel", 2, "--limit", 1000))
+    assert {(cells[2], cells[3]) for cells in second} == {("two.wav", "2")}
 
 
 def test_columns_of_the_catalog_stand_beside_hits(run: Run, tmp_path: Path) -> None:
@@ -193,6 +195,8 @@ def test_columns_are_on_a_terminal_too(
 def test_a_kind_that_no_recording_is_of_is_told(run: Run, format_: str) -> None:
     nothing = run("evening", "--where", "year > 2000", "--format", format_)
     assert (nothing.exit_code, nothing.stderr) == (0, "stdsearch: where 'year > 2000': no recording is of that kind\n")
+    nothing = run("evening", "--where", "year < 1975", "--channel", 2, "--format", format_)
+    assert nothing.stderr == "stdsearch: where 'year < 1975', channel 2: no recording is of that kind\n"
     strict = run("evening", "--where", "year = 1960", "--threshold", 1, "--format", format_)
     assert (strict.exit_code, strict.stderr) == (0, "")
 

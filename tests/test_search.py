@@ -195,6 +195,19 @@ def test_decisions_and_normal_scores_are_those_of_the_chosen_recordings_alone(
         ]
 
 
+@pytest.mark.parametrize("where", [None, "year < 1975", "year = 1980"])
+@pytest.mark.parametrize("channel", [1, 2, 3])
+def test_a_channel_gives_what_filtering_afterwards_would(archive: Archive, where: str | None, channel: int) -> None:
+    everywhere = archive.search("evening", where=where).hits
+    some = archive.search("evening", where=where, channel=channel).hits
+    assert [(*times(hit), hit.score) for hit in some] == [
+        (*times(hit), hit.score) for hit in everywhere if hit.channel == channel
+    ]
+    assert {hit.recording for hit in everywhere if hit.channel == 2} == (
+        {"two.wav"} if where != "year < 1975" else set()
+    )
+
+
 def test_no_recording_fulfils_where(archive: Archive) -> None:
     assert archive.search("evening", where="year > 2000").hits == ()
 
@@ -378,10 +391,10 @@ def test_the_api_takes_what_a_notebook_gives(archive: Archive, archive_folder: P
     assert archive.search(examples=Spoken(path)).hits == found
 
 
-@pytest.mark.parametrize("name", ["limit", "depth"])
+@pytest.mark.parametrize("name", ["limit", "depth", "channel"])
 @pytest.mark.parametrize("number", [0, -1])
 def test_senseless_numbers_are_refused(archive: Archive, name: str, number: int) -> None:
-    with pytest.raises(ValueError, match=f"{number} is no number of hits or places"):
+    with pytest.raises(ValueError, match=f"{number} is no limit, depth or channel"):
         archive.search("evening", **{name: number})
 
 

@@ -59,10 +59,14 @@ def test_spans_tell_what_segments_do(tmp_path: Path, begins: list[int], of_runs:
     write_spans(*paths, [shard_of(tmp_path / "x", 10, table)], 10 + 3 * n, FRAME_SECONDS)
     assert np.load(paths[1])["first_segment"].tolist() == [10 + i * n + run for i in range(3) for run in of_runs]
     drawn = np.random.default_rng(0).permutation(3 * n)
-    at = Spans(*paths, 10 + 3 * n, FRAME_SECONDS, scattered=True).at(10 + drawn)
+    spans = Spans(*paths, 10 + 3 * n, FRAME_SECONDS, scattered=True)
+    at = spans.at(10 + drawn)
     for name in ("recording_id", "channel", "tbeg"):
         np.testing.assert_array_equal(getattr(at, name), getattr(table, name)[drawn])
     np.testing.assert_array_equal(at.dur, np.float32(1.6))
+    for one in (1, 2, 3):
+        assert np.flatnonzero(spans.of_channel(one)).tolist() == (10 + np.flatnonzero(channel == one)).tolist()
+        assert len(spans.of_channel(one)) == 10 + 3 * n
 
 
 @pytest.mark.parametrize(

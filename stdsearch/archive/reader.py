@@ -144,12 +144,12 @@ class ArchiveReader:
         """The ids (n,) int64 of the recordings for which an SQL condition over the catalog's columns holds."""
         return self._catalog.where(condition)
 
-    def segments_of(self, recording_ids: np.ndarray) -> np.ndarray:
-        """A mask (n_ids,) over segment ids, True for the segments of recordings (n,)."""
+    def segments_of(self, recording_ids: np.ndarray, channel: int | None = None) -> np.ndarray:
+        """A mask (n_ids,) over segment ids, True for the segments of recordings (n,), in one channel or all."""
         mask = np.zeros(self.manifest.next_ids.segment, bool)
         for first, n_segments in zip(*self._catalog.segments(recording_ids), strict=True):
             mask[first : first + n_segments] = True
-        return mask
+        return mask if channel is None else mask & self.spans.of_channel(channel)
 
     def database(self) -> "duckdb.DuckDBPyConnection":
         """A new database in memory, with the catalog as its table recordings; `catalog.lock` it before use."""

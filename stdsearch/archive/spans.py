@@ -103,6 +103,10 @@ class Spans:
             run["recording_id"], run["channel"], tbeg, (spans["length"] * self._frame_seconds).astype(np.float32)
         )
 
+    def of_channel(self, channel: int) -> np.ndarray:
+        """A mask (n_ids,), True for the segments of that channel of any recording."""
+        return np.repeat(self._runs["channel"] == channel, np.diff(self._first, append=len(self)))[1:]
+
 
 def open_runs(path: Path, n_ids: int) -> np.ndarray:
     """runs.npy of so many ids; raises StdSearchError if it is not."""

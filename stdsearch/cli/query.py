@@ -49,6 +49,7 @@ _file = click.Path(path_type=Path)
     help='Search only in recordings for which this holds, as in "year < 1970". Scores move a little, for a place is '
     "weighed against the others of its term.",
 )
+@click.option("--channel", type=click.IntRange(min=1), help="Search only in this channel of recordings [default: all].")
 @click.option(
     "--column", "columns", multiple=True, metavar="NAME",
     help="Show beside each hit what this column of the catalog says of its recording, as those of --metadata do. "
@@ -90,6 +91,7 @@ def query(
     verify: bool,
     verifier: Path | None,
     where: str | None,
+    channel: int | None,
     columns: tuple[str, ...],
     limit: int | None,
     depth: int | None,
@@ -145,13 +147,14 @@ def query(
         columns = tuple(dict.fromkeys(columns))
         _check_columns(opened.reader, columns)
         if format_ == "kwslist":  # before a long search whose hits it could not tell apart
-            searched = opened.reader.where("true" if where is None else where)
-            check_file_ids({name: file_id(name) for name in opened.reader.paths(searched)})
+            searched = opened.reader.paths(opened.among(where, channel))
+            check_file_ids({name: file_id(name) for name in searched})
         progress.update(waiting, description="Searching", total=len(requests))
         on_error = report if kwlist or examples else None
         found = opened.search_all(
             requests,
             where=where,
+            channel=channel,
             limit=limit,
             depth=depth,
             threshold=threshold or 0.0,
@@ -177,8 +180,9 @@ def query(
             failed += cut_clips(
                 recordings, progress.track(results, description="Cutting clips"), clips, context=context
             )
-    if where is not None and not any(result.hits for result in results) and not len(opened.reader.where(where)):
-        click.echo(f"stdsearch: where {where!r}: no recording is of that kind", err=True)
+    kind = ([] if where is None else [f"where {where!r}"]) + ([] if channel is None else [f"channel {channel}"])
+    if kind and not heard_in and not len(opened.among(where, channel)):
+        click.echo(f"stdsearch: {', '.join(kind)}: no recording is of that kind", err=True)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
 
