@@ -23,8 +23,11 @@ STACK = 8  # mel frames (10 ms) that one network frame reads
 STRIDE = 4  # mel frames from one network frame to the next: 40 ms
 ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
 EQUAL_ROWS = 256  # a multiple is multiplied: for each new number of rows, bfloat16 takes torch half a millisecond more
-PAUSE = 6.0  # nats, 26 dB, below loud speech: so weak is none that tells a voice
-LOUDEST = 40  # mel frames, .4 s: a word is as loud for so long, a door is not
+REACH = 75  # frames, 3 s, to either side, over which log-mel is averaged: an answer in an interview is as long
+PRIOR = 5  # frames, .2 s
+PAUSE = 6.0  # nats, 26 dB, below loud speech nearby: so weak is none that tells a voice
+SILENCE = 10.0  # nats, 43 dB, below the loudest speech: so weak is no other voice
+LOUDEST = 10  # frames, .4 s: a word is as loud for so long, a door is not
 FAST_BF16 = ("amx_bf16", "avx512_bf16")  # what a CPU has that multiplies in bfloat16 about twice as fast
 
 
@@ -139,18 +142,33 @@ def _fast_numbers() -> torch.autocast:
 
 
 def normalise_mel(mel: Tensor, mask: Tensor) -> Tensor:
-    """Log-mel (B, T, n_mels) less its mean over the louder half of the frames, scaled; zero where mask (B, T) is.
+    """Log-mel (B, T, n_mels), T a multiple of STRIDE, less a moving mean, scaled; zero where mask (B, T) is.
 
-    The louder half is mostly speech, so that the mean tells the microphone and the voice, not how long the pauses are.
-    Where pauses are most of it, as on one side of a telephone, their frames are left out: those that are PAUSE below
-    the loudest, of which LOUDEST do not count, for they may be no speech.
+    The mean is that of the louder half of the speech within REACH, for each STRIDE of frames: it tells the microphone
+    and the voice, not how long the pauses are nor how loud another voice is. Speech is what is no more than PAUSE below
+    the loudest within REACH, of which LOUDEST do not count, for they may be no speech, and than SILENCE below the
+    loudest of all. PRIOR of the mean is that of the loudest voice; where there is no speech it is the mean.
     """
-    loudness = mel.mean(dim=-1).masked_fill(~mask, float("nan"))
-    median = loudness.nanmedian(dim=1, keepdim=True).values
-    loud = loudness.nan_to_num(LOG_FLOOR).topk(min(LOUDEST, mel.shape[1]), dim=1).values[:, -1:]
-    louder = (loudness >= torch.maximum(median, loud - PAUSE)).unsqueeze(-1)
-    mean = (mel * louder).sum(dim=1, keepdim=True) / louder.sum(dim=1, keepdim=True)
-    return (mel - mean) * MEL_SCALE * mask.unsqueeze(-1)
+    weight = mask.unflatten(1, (-1, STRIDE)).to(mel.dtype)
+    there = weight.sum(dim=2)
+    rows = (mel.unflatten(1, (-1, STRIDE)) * weight.unsqueeze(-1)).sum(dim=2) / there.clamp_min(1).unsqueeze(-1)
+    loudness = rows.mean(dim=-1).masked_fill(there == 0, LOG_FLOOR)
+    near = F.pad(loudness, (REACH, REACH), value=LOG_FLOOR).unfold(1, 2 * REACH + 1, 1)
+    loud, loudest = (x.topk(min(LOUDEST, x.shape[-1]), dim=-1).values[..., -1] for x in (near, loudness))
+    speech = (there > 0) & (loudness >= torch.maximum(loud - PAUSE, loudest[:, None] - SILENCE))
+    middle = _nearby(loudness * speech) / _nearby(speech.to(mel.dtype)).clamp_min(1)
+    louder = (speech & (loudness >= middle)).to(mel.dtype).unsqueeze(-1)
+    loudest_half = louder * (loudness >= loudest[:, None] - PAUSE).unsqueeze(-1)
+    of_all = (rows * loudest_half).sum(dim=1, keepdim=True) / loudest_half.sum(dim=1, keepdim=True)
+    mean = (_nearby(rows * louder) + PRIOR * of_all) / (_nearby(louder) + PRIOR)
+    return (mel - mean.repeat_interleave(STRIDE, dim=1)) * MEL_SCALE * mask.unsqueeze(-1)
+
+
+def _nearby(rows: Tensor) -> Tensor:
+    """Of each of the rows (B, T, ...) the sum of those within REACH."""
+    until = torch.cat([torch.zeros_like(rows[:, :1]), rows.cumsum(dim=1)], dim=1)
+    place = torch.arange(rows.shape[1], device=rows.device)
+    return until[:, (place + REACH + 1).clamp_max(rows.shape[1])] - until[:, (place - REACH).clamp_min(0)]
 
 
 class SpanEncoder(Encoder):

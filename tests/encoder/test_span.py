@@ -100,10 +100,10 @@ def test_an_empty_pronunciation_is_a_wrong_call(encoder):
 
 
 def test_mel_is_centred_on_its_louder_half():
-    mel = torch.cat([torch.full((1, 9, 4), -10.0), torch.full((1, 11, 4), 2.0)], dim=1)
+    mel = torch.cat([torch.full((1, 8, 4), -10.0), torch.full((1, 12, 4), 2.0)], dim=1)
     normal = normalise_mel(mel, torch.ones(1, 20, dtype=torch.bool))
-    assert normal[0, 9:].abs().max() < 1e-6
-    assert normal[0, :9].max() == pytest.approx(-12 / 3)
+    assert normal[0, 8:].abs().max() < 1e-6
+    assert normal[0, :8].max() == pytest.approx(-12 / 3)
 
 
 @pytest.mark.parametrize("quiet", [-14.0, -9.0])
@@ -118,6 +118,14 @@ def test_what_is_said_is_normalised_alike_whatever_silence_lies_around_it(quiet,
     padded = normalise_mel(mel, torch.arange(mel.shape[1])[None] < 60 * (times + 1))
     torch.testing.assert_close(padded[:, 60 * times : 60 * (times + 1)], normal, atol=0.3, rtol=0)
     assert not padded[:, 60 * (times + 1) :].any()
+
+
+def test_every_voice_has_its_own_mean():
+    mel = torch.cat([torch.full((1, 800, 4), -6.0), torch.full((1, 800, 4), 1.0)], dim=1)
+    normal = normalise_mel(mel, torch.ones(1, 1600, dtype=torch.bool))
+    assert normal[0, :500].abs().max() < 0.2
+    assert normal[0, 800:].abs().max() < 1e-6
+    assert (normal[0, 500:800].diff(dim=0) <= 0).all()
 
 
 def test_a_door_is_not_what_is_said():
