@@ -10,7 +10,7 @@ from stdsearch.calibrate import Calibration, Logistic, to_json
 from stdsearch.encoder import SpanEncoder, load_encoder
 from stdsearch.enrol import enrol
 from stdsearch.pronounce import Pronouncer
-from stdsearch.rescore import MARGIN, Query
+from stdsearch.rescore import Query
 from stdsearch.spotter import Detection, Spotter, SpotterSettings
 from stdsearch.types import Spoken
 from stdsearch.verifier import Verifier, VerifierSettings
@@ -159,7 +159,7 @@ def test_both_kinds_of_evidence(listener: SpanEncoder, query: Query, stream: np.
     assert both.mode == "both"
     found = [d for _, d in listen(Spotter({"star": both}, listener), stream, 4000)]
     assert found
-    assert all(TBEG - 2 * MARGIN <= d.tbeg < d.tend <= TEND + 2 * MARGIN for d in found)
+    assert all(TBEG - 1 <= d.tbeg < d.tend <= TEND + 1 for d in found)
 
 
 class Judge(Verifier):
