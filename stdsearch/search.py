@@ -208,8 +208,8 @@ class Archive:
 
     def among(self, where: str | None, channel: int | None) -> np.ndarray:
         """The ids (n,) int64 of the recordings that `search` would search in."""
-        fulfilling = self.reader.where("true" if where is None else where)
-        return np.intersect1d(fulfilling, self.reader.where(f"channels >= {channel or 1}"))
+        found = self.reader.where("true" if where is None else where)
+        return found if channel is None else np.intersect1d(found, self.reader.where(f"channels >= {channel}"))
 
     def _found(
         self, requests: Sequence[Request], **wanted: Any

@@ -241,7 +241,7 @@ def test_keywords_go_first_and_files_last(
 )
 def test_bad_input_is_told_in_a_line(run: Run, arguments: list[str], complaint: str) -> None:
     Path("folder").mkdir()
-    Path("strange.txt").write_text("日本")
+    Path("strange.txt").write_text("日本\n日光")
     Path("empty.wav").touch()
     result = run(*arguments, stdin=Path("talk.wav").read_bytes())
     assert isinstance(result.exception, StdSearchError)

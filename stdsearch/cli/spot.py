@@ -101,16 +101,18 @@ def spot(
     model, pronouncer = load_encoder(encoder), Pronouncer(lexicon)
     judge = None if no_verify else _verifier(verifier, model)
     longest = SlicingSettings().longest
-    queries, failed = {}, False
-    for name, kwid in kwids.items():
+    queries, refused = {}, {}
+    for name in kwids:
         text = name if kwlist or name in keywords else ""
         try:
             queries[name] = enrol(text, spoken.get(name, ()), model, pronouncer, longest=longest)
         except StdSearchError as error:
-            if not kwlist or len(kwids) == 1:
-                raise
-            failed = True
-            click.echo(f"stdsearch: {kwid}: {error} (not listened for)", err=True)
+            refused[name] = error
+    if refused and not (kwlist and queries):
+        raise next(iter(refused.values()))
+    for name, why in refused.items():
+        click.echo(f"stdsearch: {kwids[name]}: {why} (not listened for)", err=True)
+    failed = bool(refused)
     live = SpotterSettings() if threshold is None else SpotterSettings(threshold=threshold)
     report = _reporter(format_ or ("table" if sys.stdout.isatty() else "json"), kwids)
     new_spotter = partial(Spotter, queries, model, verifier=judge)

@@ -4,6 +4,7 @@ import torch
 
 from stdsearch.encoder import EncoderSettings, SpanEncoder, span
 from stdsearch.encoder.span import normalise_mel
+from stdsearch.features import MEL_SCALE
 from stdsearch.phones import SYMBOLS
 
 SMALL = EncoderSettings(channels=32, hidden=16, dim=8, head=24, text_channels=16, text_blocks=2, dilations=(1, 2))
@@ -118,6 +119,46 @@ def test_what_is_said_is_normalised_alike_whatever_silence_lies_around_it(quiet,
     padded = normalise_mel(mel, torch.arange(mel.shape[1])[None] < 60 * (times + 1))
     torch.testing.assert_close(padded[:, 60 * times : 60 * (times + 1)], normal, atol=0.3, rtol=0)
     assert not padded[:, 60 * (times + 1) :].any()
+
+
+def plainly_normalised(mel: np.ndarray) -> np.ndarray:
+    """Log-mel (T, n_mels), all of it there, as the docstring of normalise_mel has it."""
+    rows = [mel[i : i + span.STRIDE].mean(axis=0) for i in range(0, len(mel), span.STRIDE)]
+    loudness = [row.mean() for row in rows]
+
+    def loudest(values: list[float]) -> float:
+        return sorted(values)[-min(span.LOUDEST, len(values))]
+
+    near = [range(max(0, i - span.REACH), min(len(rows), i + span.REACH + 1)) for i in range(len(rows))]
+    speech = [
+        loudness[i] >= max(loudest([loudness[j] for j in near[i]]) - span.PAUSE, loudest(loudness) - span.SILENCE)
+        for i in range(len(rows))
+    ]
+    middle = [np.mean([loudness[j] for j in near[i] if speech[j]] or 0) for i in range(len(rows))]
+    louder = [speech[i] and loudness[i] >= middle[i] for i in range(len(rows))]
+    of_all = np.mean(
+        [rows[i] for i in range(len(rows)) if louder[i] and loudness[i] >= loudest(loudness) - span.PAUSE], 0
+    )
+    normal = []
+    for i in range(len(mel)):
+        chosen = [rows[j] for j in near[i // span.STRIDE] if louder[j]]
+        mean = (np.sum([*chosen, span.PRIOR * of_all], axis=0)) / (len(chosen) + span.PRIOR)
+        normal.append((mel[i] - mean) * MEL_SCALE)
+    return np.array(normal)
+
+
+@pytest.mark.parametrize("n_rows", [1, 9, 12, 400])
+def test_mel_is_normalised_as_plainly_said(n_rows):
+    random = np.random.default_rng(n_rows)
+    level = np.repeat(random.choice([-14.0, -9.0, -4.0, 0.0], 1 + n_rows // 60), 60 * span.STRIDE)[
+        : n_rows * span.STRIDE
+    ]
+    mel = random.normal(level[:, None], 1.5, (n_rows * span.STRIDE, 4))
+    beyond = np.zeros((8, 4))  # as loud as can be, but padding
+    mask = torch.arange(len(mel) + 8)[None] < len(mel)
+    normal = normalise_mel(torch.from_numpy(np.concatenate([mel, beyond])[None]), mask)[0].numpy()
+    np.testing.assert_allclose(normal[: len(mel)], plainly_normalised(mel), atol=1e-9)
+    assert not normal[len(mel) :].any()
 
 
 def test_every_voice_has_its_own_mean():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stdsearch.errors import StdSearchError
 from stdsearch.formats.hits import read_hits, write_hits
-from stdsearch.formats.tables import COLUMNS, best_first, gather
+from stdsearch.formats.tables import COLUMNS, Facts, best_first, gather
 from stdsearch.types import Hit, TermHits
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -101,6 +101,23 @@ def test_csv_by_hand(tmp_path):
         'say "hi", now',
         (Hit("two\nlines", 2, 3.0, 0.5, 0.75, True), Hit("a, b.wav", 1, 2.0, 0.5, 0.5, False)),
     )
+
+
+def test_facts_of_recordings_stand_beside_hits(tmp_path):
+    facts = Facts(("place, time", "weight"), {"a.wav": ('Ulm, "1962"', None), "b.wav": (None, float("nan"))})
+    hits = tuple(Hit(name, 1, 0.5, 0.25, 0.75, True) for name in ("a.wav", "b.wav"))
+    for name in ("csv", "json"):
+        write_hits([TermHits("KW-1", "so", hits)], tmp_path / name, name, facts=facts)
+    assert (tmp_path / "csv").read_text().splitlines() == [
+        'kwid,term,recording,channel,tbeg,dur,score,decision,"place, time",weight',
+        'KW-1,so,a.wav,1,0.500,0.250,0.750,YES,"Ulm, ""1962""",',
+        "KW-1,so,b.wav,1,0.500,0.250,0.750,YES,,nan",
+    ]
+    (term,) = json.loads((tmp_path / "json").read_text())
+    assert [hit["metadata"] for hit in term["hits"]] == [
+        {"place, time": 'Ulm, "1962"', "weight": None},
+        {"place, time": None, "weight": None},
+    ]
 
 
 def test_gather_keeps_the_order_of_terms_and_of_equal_scores():
