@@ -30,7 +30,7 @@ setup: $(READY)  ## install stdsearch and its tools into .venv
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("stdsearch needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name one with make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev,demo]'
+	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev,demo,render]'
 	@touch $@
 
 demo: $(READY)  ## search a small archive of synthetic voices, or your own: AUDIO=DIR TERM="a phrase"
