@@ -6,6 +6,7 @@ Line i is drawn from generators seeded with i: it sounds the same whichever othe
 """
 
 import csv
+import hashlib
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +69,7 @@ class Kokoro:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no base of their own
             raise StdSearchError(
-                f"{model}: is no network that onnxruntime reads ({error}); name kokoro-v1.0.onnx"
+                f"{model}: is no network that onnxruntime reads ({str(error).splitlines()[0]}); name kokoro-v1.0.onnx"
             ) from error
         wanted = {"tokens", "style", "speed"}
         if {given.name for given in self._session.get_inputs()} != wanted:
@@ -103,8 +104,9 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Of the utterance, its file, and, since no other line has this voice, its speaker."""
-        return f"synthetic-{self.number:05d}"
+        """Of the utterance, its file, and, since no other line has this voice, its speaker; other lines have others."""
+        drawn = hashlib.sha256(repr((self.symbols, self.speed)).encode() + self.style.tobytes())
+        return f"synthetic-{self.number:05d}-{drawn.hexdigest()[:8]}"
 
 
 def draw(text: str, number: int, kokoro: Kokoro) -> Line:

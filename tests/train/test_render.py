@@ -108,6 +108,14 @@ def test_rendered_lines_are_a_table_to_prepare_and_are_not_spoken_twice(tmp_path
     assert voices.n_spoken == 12
 
 
+def test_a_line_that_was_changed_is_spoken_anew(tmp_path: Path) -> None:
+    voices = StandIn()
+    (row,) = render([drawn("A stone.")], voices, tmp_path)  # type: ignore[arg-type]
+    (other,) = render([drawn("A lake.")], voices, tmp_path)  # type: ignore[arg-type]
+    assert voices.n_spoken == 2
+    assert row["audio"] != other["audio"]
+
+
 def test_the_command_leaves_out_what_it_cannot_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Kokoro", StandIn)
     (tmp_path / "texts.txt").write_text("A stone.\n\nA xqzzy.\n")
@@ -121,6 +129,16 @@ def test_the_command_leaves_out_what_it_cannot_say(tmp_path: Path, monkeypatch: 
         (row,) = csv.DictReader(file, delimiter="\t")
     assert row["text"] == "a stone"
     assert (tmp_path / "out" / row["audio"]).exists()
+
+
+def test_a_network_that_says_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Kokoro", StandIn)
+    monkeypatch.setattr(StandIn, "speak", lambda *given: np.full(1600, np.nan, np.float32))
+    (tmp_path / "texts.txt").write_text("A stone.\n")
+    arguments = [str(tmp_path / "texts.txt"), "--model", "m", "--voices", "v", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, StdSearchError)
+    assert "nothing can be heard" in str(result.exception)
 
 
 def test_what_is_no_network_and_no_voice_is_told(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def render(texts: Path, model: Path, voices: Path, out: Path, threads: int | Non
         )
     with bars() as progress:
         rows = list(speak(progress.track(lines, description="speaking"), kokoro, out / "audio"))
+    if not rows:
+        raise StdSearchError(f"{model}: nothing can be heard of any line; copy it and the voices again")
     write_table(out / "table.tsv", rows)
     click.echo(f"{out / 'table.tsv'}: {len(rows)} utterances", err=True)
     if left_out:
