@@ -17,6 +17,7 @@ from stdsearch.audio import read
 from stdsearch.features import FLOOR, LOG_FLOOR, LogMel, MelSettings
 
 TELEPHONE = 3400.0  # Hz
+REVERB_TAIL = 0.6  # seconds of a room's tail that are heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class AugmentSettings:
     noise: float = 0.5
     noise_snr: tuple[float, float] = (0.0, 30.0)  # dB
     reverb: float = 0.4
-    reverb_seconds: tuple[float, float] = (0.2, 0.9)  # T60
+    reverb_seconds: tuple[float, float] = (0.2, 1.2)  # T60
+    reverb_level: tuple[float, float] = (-13.0, 9.0)  # dB of the tail beside the direct sound: near to far away
     band_limit: float = 0.15  # telephone: nothing above 3.4 kHz
     codec: float = 0.3  # low-rate codecs leave holes: bins far below the frame's peak are dropped
     time_masks: int = 2
@@ -120,8 +122,8 @@ class Augment:
     def _reverberate(self, power: Tensor) -> Tensor:
         """Power (b, T, n_mels) convolved in time with an exponentially decaying tail, direct sound kept."""
         t60 = self._uniform(len(power), *self.settings.reverb_seconds)
-        wet = self._uniform(len(power), 0.05, 0.4)
-        n_taps = round(0.4 / self.hop)
+        wet = 10 ** (self._uniform(len(power), *self.settings.reverb_level) / 10)
+        n_taps = round(REVERB_TAIL / self.hop)
         tail = 10 ** (-6 * torch.arange(n_taps)[None, :] * self.hop / t60[:, None])
         tail = wet[:, None] * tail / tail.sum(dim=1, keepdim=True)
         tail[:, 0] = 1.0

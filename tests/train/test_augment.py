@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -46,6 +48,16 @@ def test_reverberation_rings_on_and_keeps_what_came_before():
     assert wet[:, :20].max() < 3 - 10  # what the transform's rounding leaves
     assert wet[0, 25, 0] > LOG_FLOOR + 3
     assert wet[0, 25, 0] > wet[0, 40, 0]
+
+
+@pytest.mark.parametrize("level", [-10.0, 6.0])
+def test_reverberation_is_as_loud_as_it_is_told(level):
+    click = torch.full((4, 100, 20), LOG_FLOOR)
+    click[:, 20] = 3.0
+    ring = augment(reverb=1.0, reverb_level=(level, level), reverb_seconds=(0.3, 0.3))(click)[:, 21:].exp().sum(dim=1)
+    first = 10 ** (-6 * 0.01 / 0.3)  # of each hop to the next; the direct sound stands in the place of the first
+    expected = torch.full((4, 20), 3.0 + level / 10 * math.log(10) + math.log(first))
+    torch.testing.assert_close(ring.log(), expected, atol=0.05, rtol=0)
 
 
 def test_a_change_of_level_lasts_from_some_moment_on(mel):
