@@ -6,7 +6,7 @@ import click
 
 from train.recipes import RECIPES
 
-COMMANDS = ("calibrate", "export", "prepare", "render")  # train.cli.NAME holds the command NAME
+COMMANDS = ("calibrate", "choose", "export", "prepare", "render")  # train.cli.NAME holds the command NAME
 
 
 class TrainGroup(click.Group):
