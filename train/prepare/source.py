@@ -50,17 +50,21 @@ def checked(source: Path, utterances: Iterable[SourceUtterance]) -> list[SourceU
     return found
 
 
-def text_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a UTF-8 text that are not blank, without their ends, each behind its place file:line."""
+def read_text(path: Path) -> str:
+    """A UTF-8 text, its lines ended by newlines; StdSearchError if it cannot be read."""
     try:
-        with path.open(encoding="utf-8-sig", newline=None) as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield f"{path}:{number}", line.rstrip("\n")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise StdSearchError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise StdSearchError(f"{path}: no UTF-8 text; convert it to UTF-8") from error
+
+
+def text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a UTF-8 text that are not blank, without their ends, each behind its place file:line."""
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{number}", line
 
 
 def number(text: str, place: str, name: str) -> float:
