@@ -65,14 +65,15 @@ def build_archive(
     """Index sources into a new archive at `out`, or go on with the build that an interruption left there.
 
     metadata has a row for each source. A source that cannot be read is logged as a warning and left out.
-    Raises StdSearchError if `out` holds anything else, cannot be written, is being written by another process, or if
-    no source can be read.
+    Raises StdSearchError if `out` holds anything else, as what an interruption left of a build with other settings or
+    of other recordings, cannot be written, is being written by another process, or if no source can be read.
     """
     check_out(out)
     origin = Origin(_facts(encoder, encoder_file), encoder_file, asdict(settings), vectors or VectorChoice())
     with sole_writer(out), given_threads(threads):
         check_out(out)  # once more, now that nobody else can make it an archive
         work = _Work(out, encoder, settings, origin, NextIds(), threads, on_progress)
+        work.journal().check(sources)
         shards, next_ids = work.build(sources, Progress())
         recordings = [recording for shard in shards for recording in shard.recordings]
         if recordings:
@@ -185,10 +186,14 @@ class _Work:
     threads: int
     on_progress: Callable[[Progress], None]
 
+    def journal(self) -> Journal:
+        """What was finished before."""
+        plan = {"format": FORMAT, "encoder": asdict(self.origin.encoder), "slicing": dict(self.origin.slicing)}
+        return Journal(self.out, plan, self.first_ids)
+
     def build(self, sources: Sequence[Source], done: Progress) -> tuple[list[Shard], NextIds]:
         """Shards of all these sources, those in the journal not made again, and the ids that come next."""
-        plan = {"format": FORMAT, "encoder": asdict(self.origin.encoder), "slicing": dict(self.origin.slicing)}
-        journal = Journal(self.out, plan, self.first_ids)
+        journal = self.journal()
         shards = journal.resume(sources)
         with given_threads(1):  # each worker thread runs the network by itself
             pool = ThreadPoolExecutor(self.threads, thread_name_prefix="embed")

@@ -18,6 +18,8 @@ from stdsearch.archive.manifest import NextIds
 from stdsearch.archive.parts import Part, replace_file
 from stdsearch.errors import StdSearchError
 
+PLAN = "plan.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -41,17 +43,32 @@ class Journal:
         self._directory = out / "journal"
         self._plan = (json.dumps({**plan, "next_ids": asdict(next_ids)}, indent=1, sort_keys=True) + "\n").encode()
 
+    def check(self, sources: Sequence[Source]) -> None:
+        """Raise StdSearchError if going on here would forget what was finished for other settings or other files."""
+        if is_merge(self._out):  # made again in minutes
+            return
+        shards = [shard for path in self._notes() if (shard := self._whole_shard(path)) and shard.recordings]
+        wanted = {source.file for source in sources}
+        if not shards or (
+            self._is_same() and any(source.file in wanted for shard in shards for source in shard.sources)
+        ):
+            return
+        other = "of other recordings" if self._is_same() else "with another encoder or other slices"
+        raise StdSearchError(
+            f"{self._out}: holds an index {other} that was interrupted; go on with it, "
+            "choose another --out, or remove it first"
+        )
+
     def resume(self, sources: Sequence[Source]) -> list[Shard]:
         """The shards that are whole and whose recordings are all of these very sources; others are forgotten.
 
         So are complaints: what could not be read may have been mended.
         """
-        plan = self._directory / "plan.json"
-        is_same = plan.is_file() and plan.read_bytes() == self._plan
+        is_same = self._is_same()
         self._directory.mkdir(parents=True, exist_ok=True)  # never gone, for it marks what is being made
         kept: list[Shard] = []
         wanted = set(sources)
-        for path in sorted(self._directory.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name)):
+        for path in self._notes():
             shard = self._whole_shard(path) if is_same else None
             if shard is not None and shard.recordings and wanted.issuperset(shard.sources):
                 kept.append(shard)
@@ -59,13 +76,20 @@ class Journal:
             else:
                 path.unlink()
         if not is_same:
-            replace_file(plan, self._plan)
+            replace_file(self._directory / PLAN, self._plan)
         return kept
 
     def add(self, stem: str, shard: Shard) -> None:
         """Note a shard whose parts are on the disk."""
         content = asdict(shard)
         replace_file(self._directory / f"{stem}.json", json.dumps(content, default=str).encode())
+
+    def _is_same(self) -> bool:
+        plan = self._directory / PLAN
+        return plan.is_file() and plan.read_bytes() == self._plan
+
+    def _notes(self) -> list[Path]:
+        return sorted(self._directory.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
 
     def _whole_shard(self, path: Path) -> Shard | None:
         try:
@@ -116,7 +140,7 @@ def _next_ids(out: Path) -> object:
 
 
 def _plan(out: Path) -> dict[str, Any] | None:
-    plan = out / "journal" / "plan.json"
+    plan = out / "journal" / PLAN
     try:
         content = json.loads(plan.read_bytes()) if plan.is_file() else None
     except (OSError, ValueError):

@@ -223,7 +223,7 @@ def test_an_interrupted_build_goes_on_behind_its_whole_shards(
     assert content(tmp_path / "archive") == content(tmp_path / "undisturbed")
 
 
-def test_shards_of_changed_recordings_or_settings_are_made_again(
+def test_shards_that_are_changed_or_damaged_are_made_again(
     tmp_path: Path,
     index: Build,
     record: Record,
@@ -250,11 +250,46 @@ def test_shards_of_changed_recordings_or_settings_are_made_again(
     interrupt(3)
     (tmp_path / "archive" / "journal" / "00000.json").write_text("{")
     done = stop_after(None)
+    index()
+    assert len(done) == 2
+
+
+def test_an_interrupted_build_is_not_forgotten_for_another(
+    tmp_path: Path,
+    index: Build,
+    record: Record,
+    interrupt: Callable[[int], None],
+    stop_after: Callable[[int | None], list[int]],
+) -> None:
+    for number in range(3):
+        record(f"{number}.wav", 2, seed=number)
+    index("undisturbed")
+    interrupt(2)
+    done = stop_after(None)
+    with pytest.raises(StdSearchError, match="archive: holds an index with another encoder or other slices that was"):
+        index(settings=SlicingSettings(speech_only=False, n_lengths=3))
+    audio = tmp_path / "audio"
+    for number in range(3):
+        (audio / f"{number}.wav").rename(audio / f"another{number}.wav")
+    with pytest.raises(StdSearchError, match="archive: holds an index of other recordings that was"):
+        index()
+    assert not done
+    for number in range(3):
+        (audio / f"another{number}.wav").rename(audio / f"{number}.wav")
+    index()
+    assert len(done) == 1
+    assert content(tmp_path / "archive") == content(tmp_path / "undisturbed")
+
+
+def test_an_interrupted_build_without_a_whole_shard_is_no_loss(
+    tmp_path: Path, index: Build, record: Record, interrupt: Callable[[int], None], stop_after: Callable[..., list[int]]
+) -> None:
+    record("0.wav", 2)
     settings = SlicingSettings(speech_only=False, n_lengths=3)
-    index(settings=settings)
-    assert len(done) == 4
-    stop_after(None)
     index("undisturbed", settings=settings)
+    interrupt(0)
+    stop_after(None)
+    index(settings=settings)
     assert content(tmp_path / "archive") == content(tmp_path / "undisturbed")
 
 
