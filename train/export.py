@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stdsearch.encoder import Encoder, save_encoder
+from stdsearch.encoder import Encoder, load_encoder, save_encoder
 from stdsearch.encoder.storage import build_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.verifier import Verifier, VerifierSettings, save_verifier
@@ -44,11 +44,13 @@ def commit() -> str:
     return described.stdout.strip()
 
 
-def export(run: Path, model: Path) -> dict[str, Any]:
+def export(run: Path, model: Path, *, mean_with: Path | None = None) -> dict[str, Any]:
     """Write the averaged model of a run, an encoder or a verifier, to `model`, and its card beside it as .md.
 
-    Returns its last figures on dev. Of a run with patience it is the best model, else the latest. Raises StdSearchError
-    if the run holds no checkpoint that can be read.
+    mean_with, the encoder that the run started from: then the weights are the mean of both, which keeps what was known
+    before where training on other speech would lose it (WiSE-FT, arXiv 2109.01903, alpha 0.5).
+    Returns the run's last figures on dev. Of a run with patience it is the best model, else the latest. Raises
+    StdSearchError if the run holds no checkpoint that can be read, or did not start from that encoder.
     """
     best = run / "best.pt"
     try:
@@ -66,6 +68,12 @@ def export(run: Path, model: Path) -> dict[str, Any]:
         product = build_encoder(identity["kind"], settings["encoder"])
     prefix = f"module.{identity['product']}."
     product.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    if mean_with is not None:
+        start = load_encoder(mean_with)
+        if identity.get("start") != start.fingerprint or not isinstance(product, Encoder):
+            raise StdSearchError(f"{mean_with}: is not the encoder that {run} started from; name that one")
+        for mine, before in zip(product.state_dict().values(), start.state_dict().values(), strict=True):
+            mine.lerp_(before, 0.5)
     measured = [line for line in lines if line["step"] <= state["step"] and any(k.startswith("dev_") for k in line)]
     figures = {k: v for k, v in measured[-1].items() if k.startswith("dev_") or k == "step"} if measured else {}
     provenance = {"recipe": about["recipe"], "variant": about["variant"], "steps": str(state["step"])}
@@ -74,7 +82,7 @@ def export(run: Path, model: Path) -> dict[str, Any]:
         save_verifier(product, model, provenance)
     else:
         save_encoder(product, model, provenance)
-    card = model_card(model.stem, about, identity, state["step"], figures, product)
+    card = model_card(model.stem, about, identity, state["step"], figures, product, is_mean=mean_with is not None)
     model.with_suffix(".md").write_text(card, encoding="utf-8")
     return figures
 
@@ -86,6 +94,8 @@ def model_card(
     step: int,
     figures: dict[str, Any],
     product: Encoder | Verifier,
+    *,
+    is_mean: bool,
 ) -> str:
     """The card in Markdown: what it is, what it learnt from and how, what it reached; licences are for the author."""
     n_parameters = sum(parameter.numel() for parameter in product.parameters())
@@ -103,7 +113,7 @@ def model_card(
     recipe = f"recipe `{about['recipe']}`, variant `{about['variant']}`" + (", small" if about["small"] else "")
     length = f"{step} steps ({step / about['steps_per_epoch']:.1f} epochs)"
     if "start" in identity:
-        length += f" from encoder `{identity['start']}` on"
+        length += f" from encoder `{identity['start']}` on" + (", and the mean of both" if is_mean else "")
     return f"""# {name}
 
 {title}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from stdsearch.encoder import EncoderSettings, load_encoder
+from stdsearch.encoder import EncoderSettings, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from train.cli import train
 from train.export import commit, describe_data, export
@@ -19,6 +19,8 @@ from train.recipe import Recipe
 from train.recipes.span import SpanModel
 
 TINY = EncoderSettings(channels=16, dilations=(1, 2), hidden=8, dim=8, head=16, text_channels=8, text_blocks=1)
+DATA = [{"split": "train", "corpus": "made", "hours": 1.5, "utterances": 30, "speakers": 4}]
+ABOUT = {"recipe": "still", "variant": "full", "small": False, "steps_per_epoch": 10, "commit": "abc", "data": DATA}
 
 
 class Still(Recipe):
@@ -51,9 +53,7 @@ def trained(tmp_path: Path) -> tuple[Path, SpanModel]:
     out = tmp_path / "run"
     settings = LoopSettings(steps=60, evaluate_every=50, bf16=False)
     model = fit(Still(), out, settings, lambda line: None)
-    data = [{"split": "train", "corpus": "made", "hours": 1.5, "utterances": 30, "speakers": 4}]
-    about = {"recipe": "still", "variant": "full", "small": False, "steps_per_epoch": 10, "commit": "abc", "data": data}
-    (out / "run.json").write_text(json.dumps(about))
+    (out / "run.json").write_text(json.dumps(ABOUT))
     assert isinstance(model, SpanModel)
     return out, model
 
@@ -80,6 +80,30 @@ def test_the_card_says_what_it_is_and_what_it_learnt_from(trained: tuple[Path, S
         "| phone_acc | 0.625 |",
     ):
         assert line in card.splitlines()
+
+
+def test_the_mean_with_what_a_run_started_from(tmp_path: Path) -> None:
+    first, recipe = SpanModel(TINY).encoder, Still()
+    save_encoder(first, tmp_path / "first.safetensors", {})
+    recipe.start_from(load_encoder(tmp_path / "first.safetensors"))
+    run = tmp_path / "run"
+    fit(recipe, run, LoopSettings(steps=60, evaluate_every=50, bf16=False), lambda line: None)
+    (run / "run.json").write_text(json.dumps(ABOUT))
+    export(run, tmp_path / "last.safetensors")
+    export(run, tmp_path / "mean.safetensors", mean_with=tmp_path / "first.safetensors")
+    before, last, mean = (load_encoder(tmp_path / f"{name}.safetensors") for name in ("first", "last", "mean"))
+    for name, weights in mean.state_dict().items():
+        halfway = (before.state_dict()[name] + last.state_dict()[name]) / 2
+        torch.testing.assert_close(weights, halfway, rtol=2e-3, atol=1e-4)  # stored as float16
+    assert last.fingerprint != before.fingerprint
+    assert f"from encoder `{before.fingerprint}` on, and the mean of both" in (tmp_path / "mean.md").read_text()
+
+
+def test_a_mean_with_another_encoder_is_refused(trained: tuple[Path, SpanModel], tmp_path: Path) -> None:
+    save_encoder(trained[1].encoder, tmp_path / "other.safetensors", {})
+    with pytest.raises(StdSearchError, match=r"other.safetensors: is not the encoder that .*run started from"):
+        export(trained[0], tmp_path / "mean.safetensors", mean_with=tmp_path / "other.safetensors")
+    assert not (tmp_path / "mean.safetensors").exists()
 
 
 def test_a_running_training_may_be_exported(trained: tuple[Path, SpanModel], tmp_path: Path) -> None:
