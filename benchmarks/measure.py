@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "numpy", "numba", "faiss-cpu")
-SHIPPED = ("span, as shipped", "speech train, 9.3 h, and synthetic, 3.2 h")  # see stdsearch/models/base.md
+SHIPPED = ("span, as shipped", "speech train, 9.3 h, and synthetic, 3.9 h")  # see stdsearch/models/base.md
 
 
 def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: int = 1) -> Path:
