@@ -31,11 +31,19 @@ class BiLSTM(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Rows (B, T, size), mask (B, T) True before the end of each -> (B, T, 2 hidden), zero beyond it."""
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _has_bf16():
+            with torch.autocast("cpu", enabled=False):
+                return self.forward(x.float(), mask)
         padding = (~mask).unsqueeze(-1)
         for number, layer in enumerate(self.layers):
             x = self.dropout(x) if number else x
             x, _ = layer(torch.cat([x, padding.to(x.dtype)], dim=-1))
         return x * mask.unsqueeze(-1)
+
+
+def _has_bf16() -> bool:
+    """Whether oneDNN, which torch computes LSTMs by, can do so in bfloat16: not on a CPU without AVX512."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def last_states(x: Tensor, lengths: Tensor) -> Tensor:

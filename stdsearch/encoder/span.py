@@ -131,14 +131,15 @@ class SpanHead(nn.Module):
         return F.normalize(self.layers(pooled).float(), dim=-1)
 
 
-def _is_fast_in_bf16() -> bool:
+def is_fast_in_bf16() -> bool:
+    """Whether the CPU multiplies in bfloat16 faster than in float32."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in FAST_BF16)
 
 
 def _fast_numbers() -> torch.autocast:
     """Inference in bfloat16 where the CPU is made for it: embeddings then differ by some 0.001."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=_is_fast_in_bf16())
+    return torch.autocast("cpu", torch.bfloat16, enabled=is_fast_in_bf16())
 
 
 def normalise_mel(mel: Tensor, mask: Tensor) -> Tensor:
@@ -258,7 +259,7 @@ class SpanEncoder(Encoder):
     def phone_log_posteriors(self, frames: Frames) -> np.ndarray:
         """Log posteriors (2 T, len(SYMBOLS)) float32 of the phones, one row for each 20 ms."""
         hidden = torch.from_numpy(frames.hidden[:, :-1])
-        if _is_fast_in_bf16():
+        if is_fast_in_bf16():
             hidden = F.pad(hidden.bfloat16(), (0, 0, 0, -len(hidden) % EQUAL_ROWS))
         with _fast_numbers():
             logits = self.phone_logits(hidden)

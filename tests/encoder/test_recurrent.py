@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from stdsearch.encoder import recurrent
 from stdsearch.encoder.recurrent import BiLSTM, last_states
 from stdsearch.encoder.segment import real
 
@@ -60,3 +61,12 @@ def test_what_shuts_the_gate_is_not_trained(layers: BiLSTM, half: bool) -> None:
             assert weight.grad is not None
             assert not weight.grad[:, -1].any()
             assert weight.grad[:, :-1].any()
+
+
+def test_without_lstms_in_bfloat16_they_are_in_float32(layers: BiLSTM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrent, "_has_bf16", lambda: False)
+    x = torch.randn(3, 7, 3)
+    wanted = layers.eval()(x, real(LENGTHS, 7))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layers(x, real(LENGTHS, 7))
+    torch.testing.assert_close(found, wanted, atol=0, rtol=0)

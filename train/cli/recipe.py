@@ -15,6 +15,7 @@ from train.cli.options import FILE, Assignment
 from train.recipes import RECIPES, plan
 
 SPLITS = ("train", "dev")  # of the manifest, that training reads
+BF16_IF_FAST = "bf16 where the processor is made for it"
 
 
 @click.command("list")
@@ -76,7 +77,10 @@ def _options(name: str) -> list[click.Parameter]:
         ),
         click.Option(["--seed"], type=click.IntRange(0, 2**63 - 1), default=0, show_default=True),
         click.Option(["--device"], default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
-        click.Option(["--bf16/--float32"], default=loop.bf16, show_default=True, help="Numbers of the forward pass."),
+        click.Option(
+            ["--bf16/--float32"], default=None,
+            help=f"Numbers of the forward pass [default: {BF16_IF_FAST if loop.bf16 else 'float32'}].",
+        ),
         click.Option(["--threads"], type=click.IntRange(min=1), help="Cores to use [default: all]."),
         click.Option(["--cache"], type=FILE, help="Directory of features, which runs may share [default: OUT]."),
         click.Option(["--allow-shared-speakers"], is_flag=True, help="Accept speakers that are in two splits."),
@@ -99,7 +103,7 @@ def _train(
     patience: int,
     seed: int,
     device: str,
-    bf16: bool,
+    bf16: bool | None,
     threads: int | None,
     cache: Path | None,
     allow_shared_speakers: bool,
@@ -109,6 +113,7 @@ def _train(
     corpus_weights: tuple[tuple[str, float], ...] = (),
 ) -> None:
     from stdsearch.encoder import load_encoder
+    from stdsearch.encoder.span import is_fast_in_bf16
     from stdsearch.pronounce.lexicon import Dictionary
     from stdsearch.threads import available_cores, set_threads
     from train.cli.live import Live
@@ -178,7 +183,7 @@ def _train(
             patience=patience,
             seed=seed,
             device=device,
-            bf16=bf16,
+            bf16=planned.loop.bf16 and (device != "cpu" or is_fast_in_bf16()) if bf16 is None else bf16,
         )
         about: dict[str, Any] = {"recipe": name, "variant": variant, "small": small, "commit": commit()}
         about |= {
