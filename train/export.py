@@ -114,6 +114,7 @@ def model_card(
     length = f"{step} steps ({step / about['steps_per_epoch']:.1f} epochs)"
     if "start" in identity:
         length += f" from encoder `{identity['start']}` on" + (", and the mean of both" if is_mean else "")
+    measured = "on dev of the run, before the mean was taken" if is_mean else "on dev"
     return f"""# {name}
 
 {title}
@@ -128,7 +129,7 @@ def model_card(
 |---|---|---|---|---|
 {data}
 
-## Figures on dev
+## Figures {measured}
 
 | figure | value |
 |---|---|

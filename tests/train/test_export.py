@@ -96,7 +96,10 @@ def test_the_mean_with_what_a_run_started_from(tmp_path: Path) -> None:
         halfway = (before.state_dict()[name] + last.state_dict()[name]) / 2
         torch.testing.assert_close(weights, halfway, rtol=2e-3, atol=1e-4)  # stored as float16
     assert last.fingerprint != before.fingerprint
-    assert f"from encoder `{before.fingerprint}` on, and the mean of both" in (tmp_path / "mean.md").read_text()
+    card = (tmp_path / "mean.md").read_text()
+    assert f"from encoder `{before.fingerprint}` on, and the mean of both" in card
+    assert "## Figures on dev of the run, before the mean was taken\n" in card
+    assert "## Figures on dev\n" in (tmp_path / "last.md").read_text()
 
 
 def test_a_mean_with_another_encoder_is_refused(trained: tuple[Path, SpanModel], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from stdsearch.errors import StdSearchError
-from train.cli.options import FILE
+from train.cli.options import FILE, check_folder
 
 
 @click.command(no_args_is_help=True)
@@ -26,6 +26,7 @@ def choose(texts: tuple[Path, ...], data: Path, count: int, out: Path) -> None:
         raise StdSearchError(f"{error.name}: is not installed; run pip install 'stdsearch[render]'") from error
     from train.manifest import read_manifest
 
+    check_folder(out)
     utterances = read_manifest(data)
     chosen = choice.choose(choice.sentences(texts), utterances, count)
     if not chosen:
