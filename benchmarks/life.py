@@ -6,7 +6,7 @@ On a copy of each ARCHIVE whose files are links (no committed file is ever writt
 step in a process of its own: `index --update` with nothing changed and with --hours of new recordings, `remove` of ten
 recordings, `verify`; with --copying also `compact`, then `merge` with an archive of the new recordings, which write as
 much again. An update sees the recordings of ARCHIVE as links, for one file may be many of its recordings; they must lie
-where they were when they were indexed. Seconds on the wall and of CPU, peak memory, pages of files in it included.
+where they were when they were indexed. Seconds on the wall and of CPU, peak memory with pages of files and without.
 Writes benchmarks/results/life.json.
 """
 

@@ -38,17 +38,31 @@ def write_result(name: str, figures: Mapping[str, Any], *, threads: int, runs: i
 
 
 def measured(command: Sequence[str]) -> dict[str, float]:
-    """What a command takes: seconds on the wall, and of CPU, and its peak memory in MiB, mapped files included.
+    """What a command takes: seconds on the wall and of CPU, and at most MiB of memory: all, and what is its own.
 
-    It must succeed. A small process in between starts it, for what a process has taken at most counts from its parent.
+    Its own is what is no page of a mapped file, which the system takes back when it needs it; looked at fifty times a
+    second. The command must succeed. A small process in between starts it, for what it takes counts from its parent.
     """
-    between = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); "
-    between += "facts = resource.getrusage(resource.RUSAGE_CHILDREN); "
-    between += "print(facts.ru_utime + facts.ru_stime, facts.ru_maxrss / 1024)"
     began = time.perf_counter()
-    told = subprocess.run([sys.executable, "-c", between, *command], check=True, stdout=subprocess.PIPE, text=True)
-    cpu, peak = map(float, told.stdout.split())
-    return {"seconds": time.perf_counter() - began, "cpu_seconds": cpu, "peak_mib": peak}
+    told = subprocess.run([sys.executable, "-c", _BETWEEN, *command], check=True, stdout=subprocess.PIPE, text=True)
+    cpu, peak, own = map(float, told.stdout.split())
+    return {"seconds": time.perf_counter() - began, "cpu_seconds": cpu, "peak_mib": peak, "own_mib": own}
+
+
+_BETWEEN = """
+import resource, subprocess, sys
+process, own = subprocess.Popen(sys.argv[1:], stdout=sys.stderr), 0
+while process.poll() is None:
+    with open(f"/proc/{process.pid}/status") as status:
+        own = max([own, *(int(line.split()[1]) for line in status if line.startswith("RssAnon"))])
+    try:
+        process.wait(0.02)
+    except subprocess.TimeoutExpired:
+        pass
+facts = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(facts.ru_utime + facts.ru_stime, facts.ru_maxrss / 1024, own / 1024)
+sys.exit(process.returncode)
+"""
 
 
 def rounded(value: float | None) -> float | None:

@@ -246,13 +246,14 @@ def life(result: Result) -> str:
     steps = list(dict.fromkeys(step for archive in result["archives"] for step in archive["steps"]))
     rows = [[step, *(_step(archive["steps"].get(step)) for archive in result["archives"])] for step in steps]
     sizes = (f"{a['hours']:g} h, {a['recordings']:,} recordings, {a['gib']} GiB" for a in result["archives"])
-    return table(("seconds / of CPU / GiB at most", *sizes), rows)
+    return table(("seconds / of CPU / GiB at most / of it own", *sizes), rows)
 
 
 def _step(figures: Mapping[str, float] | None) -> str:
     if figures is None:
         return ""
-    return f"{figures['seconds']:g} / {figures['cpu_seconds']:g} / {figures['peak_mib'] / 1024:.1f}"
+    gib = (figures[name] / 1024 for name in ("peak_mib", "own_mib"))
+    return " / ".join([f"{figures['seconds']:g}", f"{figures['cpu_seconds']:g}", *(f"{value:.1f}" for value in gib)])
 
 
 def side_by_side(result: Result) -> str:
@@ -608,8 +609,8 @@ of files, which the system takes back when it needs them; own: without, at the e
 speech; larger ones are copies, moved as neighbours differ."""
 LIFE = """By the command line, each step in a process of its own; the archives are those of the speed of search. New: an
 hour of recordings. Where links stand for files, the catalog alone is written. Memory with pages of files, which the
-system takes back. An archive is compacted after recordings were removed, and the original merged with one of the new
-hour; either writes all of it again."""
+system takes back, and without: own. An archive is compacted after recordings were removed, and the original merged
+with one of the new hour; either writes all of it again."""
 ROBUSTNESS = """Terms as above, a sample, the same in every condition; the recordings are changed and indexed anew,
 spoken examples stay as they were. Losses are against the clean row, over the same terms. The recordings were MP3 of 24
 kbit/s to begin with. The noise recordings were also mixed in in training, the babble, of training speakers, was not;

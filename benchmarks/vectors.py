@@ -84,15 +84,15 @@ def made(reader: ArchiveReader, kind: str) -> tuple[FaissIndex, dict[str, Any]]:
     shards = [reader.segments_file(shard) for shard in sorted(reader.recordings_of_shard)]
     live = np.zeros(reader.manifest.next_ids.segment, bool)
     live[reader.segment_ids] = True
-    index, seconds = timed(lambda: new_index(shards, reader.manifest.encoder.dim, settings, live))
-    n_probe, tuning = timed(lambda: tune_by_words(index, reader.encoder_path, RECALL))
-    settings = replace(settings, n_probe=n_probe)
-    return index, {
-        "n_lists": settings.n_lists,
-        "n_probe": n_probe,
-        "made_seconds": round(seconds, 1),
-        "tuned_seconds": round(tuning, 1),
-    }
+    dim = reader.manifest.encoder.dim
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.ivf"
+        index, seconds = timed(lambda: new_index(shards, dim, settings, live, scratch=path.parent))
+        index.save(path)
+        n_probe, tuning = timed(lambda: tune_by_words(path, dim, reader.encoder_path, RECALL))
+        index = FaissIndex.load(path, dim)
+    facts = {"n_lists": settings.n_lists, "n_probe": n_probe}
+    return index, facts | {"made_seconds": round(seconds, 1), "tuned_seconds": round(tuning, 1)}
 
 
 def compared(index: FaissIndex, queries: np.ndarray, nearest: np.ndarray) -> dict[str, float]:
@@ -142,11 +142,11 @@ def copies(reader: ArchiveReader, queries: np.ndarray, n_copies: int) -> dict[st
         _, seconds = timed(lambda ids=ids, block=block: nearest.add(ids, block))  # type: ignore[misc]
         exact_seconds += seconds
     adding = time.process_time() - began - exact_seconds
-    n_probe, tuning = timed(lambda: tune_by_words(index, reader.encoder_path, RECALL))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vectors.ivf"
         index.save(path)
-        n_bytes = path.stat().st_size
+        n_probe, tuning = timed(lambda: tune_by_words(path, dim, reader.encoder_path, RECALL))
+        index, n_bytes = FaissIndex.load(path, dim), path.stat().st_size
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             loading, resident = pool.submit(loaded, path, queries).result()
     facts = compared(index, queries, nearest.ranked())

@@ -76,7 +76,7 @@ def commit_first(out: Path, content: Content, origin: Origin, *, on_stage: OnSta
     readers = _readers(out, content, origin.encoder.dim)
     live = _mask(content.recordings, content.next_ids.segment)
     settings = VectorSettings.for_size(int(live.sum()), origin.vectors.chosen)
-    index = new_index(readers, origin.encoder.dim, settings, live, on_stage=on_stage)
+    index = new_index(readers, origin.encoder.dim, settings, live, scratch=out, on_stage=on_stage)
     encoder = seal(out, part_name("encoder", 1))
     derived = _derive(out, 1, content, readers, origin, index, settings, encoder, on_stage)
     return _publish(out, 1, content, origin, encoder, derived)
@@ -110,7 +110,7 @@ def commit_next(
     readers = _readers(out, content, dim)
     settings = VectorSettings.for_size(int(live.sum()), choice.chosen)
     if renumbered or (settings.kind, settings.n_lists) != (kept.get("kind"), kept.get("n_lists")):
-        index = new_index(readers, dim, settings, live, on_stage=on_stage)
+        index = new_index(readers, dim, settings, live, scratch=out, on_stage=on_stage)
     else:
         added = live & ~before
         fresh = [reader for reader in readers if added[reader.first_id :][: len(reader)].any()]
@@ -149,10 +149,10 @@ def _derive(
     write_spans(
         out / names["spans"], out / names["runs"], in_shards, content.next_ids.segment, origin.encoder.frame_seconds
     )
-    on_stage("Measuring recall", None)
-    n_probe = tune_by_words(index, out / encoder.name, origin.vectors.recall)
     on_stage("Writing the vector index", None)
     index.save(out / names["vectors"])
+    on_stage("Measuring recall", None)
+    n_probe = tune_by_words(out / names["vectors"], origin.encoder.dim, out / encoder.name, origin.vectors.recall)
     vectors = asdict(origin.vectors) | asdict(replace(settings, n_probe=n_probe))
     return _Derived({role: seal(out, name) for role, name in names.items()}, vectors)
 

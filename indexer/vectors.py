@@ -13,6 +13,7 @@ from stdsearch.vector_settings import VectorSettings
 from stdsearch.vectors import FaissIndex
 
 TRIED_WORDS = 100
+MOST_IN_MEMORY = 512 << 20  # bytes of an index being filled, of 75 hours; while lists grow they take up to twice that
 
 
 def new_index(
@@ -21,15 +22,17 @@ def new_index(
     settings: VectorSettings,
     live: np.ndarray,
     *,
+    scratch: Path,
     on_stage: OnStage = unseen,
 ) -> FaissIndex:
-    """The index of all shards' embeddings, id = segment_id.
+    """The index of all shards' embeddings, id = segment_id, to be saved.
 
-    live is a mask over segment ids; those of removed recordings are left out.
+    live is a mask over segment ids; those of removed recordings are left out. What would take too much memory waits on
+    the disk of the folder `scratch`.
     """
     on_stage("Learning the vector index", None)
     index = FaissIndex.empty(dim, settings, _sample(shards, dim, live, settings.training_vectors))
-    _add(index, shards, live, on_stage)
+    _add(index, shards, live, scratch, on_stage)
     return index
 
 
@@ -44,26 +47,30 @@ def updated_index(
 ) -> FaissIndex:
     """What the index in the file `old` becomes without some segments and with others, masks over segment ids.
 
-    shards need hold no more than what is added.
+    shards need hold no more than what is added. It is to be saved, and what is in `old` stays there until then.
     """
     on_stage("Reading the vector index", None)
     index = FaissIndex.load(old, dim, writable=True)
     index.remove(np.flatnonzero(removed))
-    _add(index, shards, added, on_stage)
+    _add(index, shards, added, old.parent, on_stage)
     return index
 
 
-def tune_by_words(index: FaissIndex, encoder: Path, recall: float) -> int:
-    """How many lists the index visits from now on, set so that it finds what words of the dictionary are nearest to.
+def tune_by_words(saved: Path, dim: int, encoder: Path, recall: float) -> int:
+    """Set in the file of an index how many lists are visited, as finds what words of the dictionary are nearest to.
 
-    Few of them are said in an archive, and what is nearest to one that is not lies scattered over more lists.
+    Few of them are said in an archive, and what is nearest to one that is not lies scattered over more lists. Returns
+    that number, 0 of an exact index.
     """
+    index = FaissIndex.load(saved, dim)
     if index.is_exact:
         return 0
     pronunciations = Dictionary().all_pronunciations()
     drawn = np.random.default_rng(0).choice(len(pronunciations), TRIED_WORDS, replace=False)
     words = load_encoder(encoder).embed_phones([pronunciations[number] for number in drawn])
-    return index.tune(words, recall)
+    n_probe = index.tune(words, recall)
+    index.save_n_probe(saved)
+    return n_probe
 
 
 def _sample(shards: Sequence[SegmentReader], dim: int, live: np.ndarray, n_vectors: int) -> np.ndarray | None:
@@ -78,9 +85,13 @@ def _sample(shards: Sequence[SegmentReader], dim: int, live: np.ndarray, n_vecto
     return sample
 
 
-def _add(index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray, on_stage: OnStage) -> None:
+def _add(
+    index: FaissIndex, shards: Sequence[SegmentReader], wanted: np.ndarray, scratch: Path, on_stage: OnStage
+) -> None:
     for shard in in_turn(shards, "Filling the vector index", on_stage, weights=[len(shard) for shard in shards]):
         for ids, block in shard.embeddings():
             here = wanted[ids]
             if here.any():
                 index.add(ids[here], block[here])
+            if index.bytes_in_memory > MOST_IN_MEMORY:
+                index.set_down(scratch)

@@ -20,13 +20,23 @@ from contextlib import contextmanager, nullcontext
 from functools import cache, cached_property
 from math import ceil
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, Protocol
 
 import faiss
 import numpy as np
 
 from stdsearch.errors import StdSearchError
-from stdsearch.inverted_lists import BLOCK, load_lists, map_lists, without_lists, write_lists
+from stdsearch.inverted_lists import (
+    BLOCK,
+    ListsInFile,
+    empty_lists,
+    held,
+    map_lists,
+    remove_from_lists,
+    without_lists,
+    write_lists,
+)
 from stdsearch.vector_settings import VectorSettings
 
 ENERGY = 0.98  # of the mean square of the vectors: what the axes of ivf-pq keep
@@ -134,12 +144,17 @@ def _is_fast_scan_of_blocks(inverted: Any) -> bool:
 
 
 class FaissIndex:
-    """A VectorIndex by FAISS."""
+    """A VectorIndex by FAISS.
+
+    What is added is in memory, until it is set down in a file; an index of which some lies in files can be searched
+    once it was saved and loaded.
+    """
 
     def __init__(self, index: Any) -> None:
         self._index = index
         inverted: Any = faiss.try_extract_index_ivf(index)  # None of an exact index
         self._inverted: Any = inverted and faiss.downcast_index(inverted)
+        self._set_down: list[ListsInFile] = []
 
     @classmethod
     def empty(cls, dim: int, settings: VectorSettings, sample: np.ndarray | None = None) -> "FaissIndex":
@@ -170,7 +185,7 @@ class FaissIndex:
 
     @classmethod
     def load(cls, path: Path, dim: int, *, writable: bool = False) -> "FaissIndex":
-        """An index that was saved, its lists memory-mapped or, if writable, in memory.
+        """An index that was saved, its lists memory-mapped, to be searched or, if writable, to be changed.
 
         Raises StdSearchError if the file is none of `dim`.
         """
@@ -191,7 +206,12 @@ class FaissIndex:
         inverted = loaded._inverted
         if inverted is not None:
             try:
-                (load_lists if writable else map_lists)(inverted, path)
+                if writable:
+                    with path.open("rb") as file:
+                        loaded._set_down.append(ListsInFile(inverted, file, inverted.ntotal))
+                    empty_lists(inverted)
+                else:
+                    map_lists(inverted, path)
             except ValueError as error:
                 raise StdSearchError(f"{path}: has {error}; restore it or index again") from error
             except (RuntimeError, MemoryError, OSError) as error:
@@ -205,9 +225,36 @@ class FaissIndex:
             if self._inverted is None:
                 _write(self._index, file)
             else:
-                with without_lists(self._inverted):
-                    _write(self._index, file)
-                write_lists(file, self._inverted)
+                self._write_head(file)
+                write_lists(file, self._inverted, self._set_down)
+
+    def save_n_probe(self, path: Path) -> None:
+        """Write into a file to which the index was saved how many lists are visited, as `tune` has set it."""
+        if self._inverted is not None:
+            with path.open("r+b") as file:
+                self._write_head(file)
+
+    def set_down(self, folder: Path) -> None:
+        """Move what an inverted file has in memory into a file of the folder, which has no name and goes with it."""
+        n_vectors = self._n_in_memory
+        with TemporaryFile(dir=folder) as file:
+            write_lists(file, self._inverted)
+            file.flush()
+            self._set_down.append(ListsInFile(self._inverted, file, n_vectors))
+        empty_lists(self._inverted)
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """What `set_down` would free; nothing of an exact index."""
+        return 0 if self._inverted is None else self._n_in_memory * (self._inverted.code_size + 8)
+
+    @property
+    def _n_in_memory(self) -> int:
+        return len(self) - sum(map(len, self._set_down))
+
+    def _write_head(self, file: IO[bytes]) -> None:
+        with without_lists(self._inverted):
+            _write(self._index, file)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -217,10 +264,10 @@ class FaissIndex:
         if self._inverted is None:
             yield faiss.vector_to_array(self._index.id_map)
             return
-        lists: Any = self._inverted.invlists
-        for number in range(lists.nlist):
-            if size := lists.list_size(number):
-                yield faiss.rev_swig_ptr(lists.get_ids(number), size).copy()
+        for number in range(self._inverted.nlist):
+            for lists in self._set_down:
+                yield lists.held(number)[1]
+            yield held(self._inverted, number)[1].copy()
 
     @property
     def is_exact(self) -> bool:
@@ -252,14 +299,21 @@ class FaissIndex:
         """See VectorIndex."""
         if not len(ids):
             return
-        self._index.remove_ids(np.asarray(ids, np.int64))
-        if isinstance(self._inverted, faiss.IndexIVFFastScan):
-            _clear_ends(self._inverted.invlists)
+        if self._inverted is None:
+            self._index.remove_ids(np.asarray(ids, np.int64))
+            return
+        gone = np.zeros(np.max(ids) + 1, bool)
+        gone[ids] = True
+        n_gone = remove_from_lists(self._inverted, gone) + sum(lists.remove(gone) for lists in self._set_down)
+        self._inverted.ntotal -= n_gone
+        self._index.ntotal = self._inverted.ntotal
 
     def nearest(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See VectorIndex."""
+        """See VectorIndex; raises ValueError if some of the vectors lie in files."""
+        if self._set_down:
+            raise ValueError("an index of which some lies in files can be searched once it was saved and loaded")
         parameters: Any = None
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
@@ -324,20 +378,6 @@ def _write(index: Any, file: IO[bytes]) -> None:
             raise
     if failed:
         raise failed[0]
-
-
-def _clear_ends(lists: Any) -> None:
-    """Make zero what removing left behind each list's last code: faiss (1.15) adds a code by OR onto what is there."""
-    lists = faiss.downcast_InvertedLists(lists)
-    packer = lists.packer  # puts codes into blocks of nvec
-    zero = np.zeros(packer.code_size, np.uint8)
-    for number in range(lists.nlist):
-        n_whole, n_in_last = divmod(lists.list_size(number), packer.nvec)
-        if n_in_last:
-            blocks = faiss.rev_swig_ptr(lists.get_codes(number), (n_whole + 1) * packer.block_size)
-            last = blocks[np.newaxis, n_whole * packer.block_size :]
-            for place in range(n_in_last, packer.nvec):
-                packer.pack_1(zero, place, last)
 
 
 def _factory(dim: int, description: str) -> Any:

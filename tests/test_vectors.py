@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import stdsearch.vectors
+from stdsearch import inverted_lists
 from stdsearch.errors import StdSearchError
 from stdsearch.vector_settings import KINDS, VectorSettings
 from stdsearch.vectors import FaissIndex, _gpu
@@ -107,9 +108,77 @@ def test_a_saved_index_can_be_changed(settings: VectorSettings, tmp_path: Path) 
     filled(settings).save(tmp_path / "index")
     index = FaissIndex.load(tmp_path / "index", DIM, writable=True)
     index.remove(IDS[:100])
+    assert len(index) == len(IDS) - 100
     index.add(IDS[:100] + 9000, VECTORS[:100])
+    index.remove(np.array([4999, 9001, 20_000]))
+    index.add(np.array([4999, 9001]), VECTORS[[4999, 1]])
     assert sorted(np.concatenate(list(index.ids()))) == [*IDS[100:], *IDS[:100] + 9000]
-    np.testing.assert_array_equal(index.nearest(QUERIES, 50)[0], filled(settings).nearest(QUERIES, 50)[0])
+    index.save(tmp_path / "changed")
+    changed = FaissIndex.load(tmp_path / "changed", DIM)
+    assert len(changed) == len(index) == len(IDS)
+    np.testing.assert_array_equal(changed.nearest(QUERIES, 50)[0], filled(settings).nearest(QUERIES, 50)[0])
+
+
+@every_kind_of_lists
+def test_what_was_set_down_in_files_is_saved_as_what_is_in_memory(settings: VectorSettings, tmp_path: Path) -> None:
+    filled(settings).save(tmp_path / "at-once")
+    index = FaissIndex.empty(DIM, settings, VECTORS[::2])
+    for begin in range(0, len(IDS), 777):
+        index.add(IDS[begin : begin + 777], VECTORS[begin : begin + 777])
+        index.set_down(tmp_path)
+        assert index.bytes_in_memory == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["at-once"]
+    with pytest.raises(ValueError, match="once it was saved and loaded"):
+        index.nearest(QUERIES, 10)
+    index.save(tmp_path / "by-and-by")
+    assert (tmp_path / "by-and-by").read_bytes() == (tmp_path / "at-once").read_bytes()
+
+
+@every_kind_of_lists
+def test_what_is_removed_is_removed_from_files_and_memory(settings: VectorSettings, tmp_path: Path) -> None:
+    index = FaissIndex.empty(DIM, settings, VECTORS[::2])
+    index.add(IDS[:2000], VECTORS[:2000])
+    index.set_down(tmp_path)
+    index.add(IDS[2000:], VECTORS[2000:])
+    index.remove(IDS[1::3])
+    index.remove(IDS[1::6] + 1)
+    index.add(IDS[1:30:3], VECTORS[1:30:3])
+    index.save(tmp_path / "index")
+    kept = np.setdiff1d(IDS, [*IDS[1::3], *IDS[1::6] + 1])
+    kept = np.union1d(kept[kept < len(IDS)], IDS[1:30:3])
+    assert len(index) == len(kept)
+    by_itself = FaissIndex.empty(DIM, settings, VECTORS[::2])
+    by_itself.add(kept, VECTORS[kept])
+    loaded = FaissIndex.load(tmp_path / "index", DIM)
+    assert sorted(np.concatenate(list(loaded.ids()))) == kept.tolist()
+    np.testing.assert_array_equal(loaded.nearest(QUERIES, 50)[0], by_itself.nearest(QUERIES, 50)[0])
+
+
+@every_kind
+def test_how_many_lists_are_visited_can_be_saved_later(settings: VectorSettings, tmp_path: Path) -> None:
+    index = filled(settings)
+    index.save(tmp_path / "before")
+    index.save(tmp_path / "index")
+    if not index.is_exact:
+        index.tune(QUERIES, 0.5)
+    index.save(tmp_path / "after")
+    FaissIndex.load(tmp_path / "after", DIM).save_n_probe(tmp_path / "index")
+    assert (tmp_path / "index").read_bytes() == (tmp_path / "after").read_bytes()
+    assert ((tmp_path / "after").read_bytes() == (tmp_path / "before").read_bytes()) == index.is_exact
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 70])
+def test_blocks_of_codes_are_those_of_faiss(n: int) -> None:
+    index = filled(VectorSettings("ivf-pq", n_lists=32))
+    packer = index._inverted.get_CodePacker()
+    codes = np.random.default_rng(n).integers(0, 256, (n, packer.code_size), np.uint8)
+    blocks = np.zeros((-(-n // packer.nvec), packer.block_size), np.uint8)
+    for number, code in enumerate(codes):
+        packer.pack_1(code, number % packer.nvec, blocks[number // packer.nvec][None])
+    np.testing.assert_array_equal(inverted_lists._packed(codes), blocks.ravel())
+    unpacked = inverted_lists._unpacked(blocks.ravel(), packer.code_size)
+    np.testing.assert_array_equal(unpacked[:n], codes)
+    assert not unpacked[n:].any()
 
 
 @every_kind_of_lists
@@ -207,13 +276,13 @@ def test_a_gpu_finds_the_lists_of_vectors_that_are_added(tmp_path: Path, request
         np.testing.assert_array_equal(got, expected)  # every list is visited, whatever its number
 
     index.save(tmp_path / "index")
+    FaissIndex.load(tmp_path / "index", DIM).nearest(QUERIES, 10)
     loaded = FaissIndex.load(tmp_path / "index", DIM, writable=True)
-    loaded.nearest(QUERIES, 10)
     assert len(copies) == 2
     loaded.add(IDS[:10] + 9000, VECTORS[:10])
     loaded.add(IDS[10:20] + 9000, VECTORS[10:20])
     assert len(copies) == 3
-    grown = np.subtract(list_sizes(loaded), list_sizes(index))
+    grown = list_sizes(loaded)
     own = without._inverted.quantizer.search(without._index.chain.at(0).apply(VECTORS[:20]), 1)[1][:, 0]
     np.testing.assert_array_equal(grown, np.bincount(31 - own, minlength=32))
 
@@ -281,11 +350,10 @@ def test_lists_are_read_from_the_disk_when_they_are_visited(settings: VectorSett
 def test_an_index_outlives_its_file(settings: VectorSettings, tmp_path: Path) -> None:
     """As when a writer removes it: a reader has it mapped."""
     index = filled(settings)
-    for writable in (False, True):
-        index.save(tmp_path / "index")
-        loaded = FaissIndex.load(tmp_path / "index", DIM, writable=writable)
-        (tmp_path / "index").unlink()
-        np.testing.assert_array_equal(loaded.nearest(QUERIES, 10)[0], index.nearest(QUERIES, 10)[0])
+    index.save(tmp_path / "index")
+    loaded = FaissIndex.load(tmp_path / "index", DIM)
+    (tmp_path / "index").unlink()
+    np.testing.assert_array_equal(loaded.nearest(QUERIES, 10)[0], index.nearest(QUERIES, 10)[0])
 
 
 def test_an_index_whose_vectors_are_longer_than_it_says_is_refused(tmp_path: Path) -> None:

@@ -120,11 +120,14 @@ def test_latency_is_told_by_size_and_against_torch():
 
 
 def test_the_life_of_an_archive_has_a_column_for_each_and_gaps_where_a_step_was_not_taken():
-    step = {"seconds": 2.0, "cpu_seconds": 1.5, "peak_mib": 512.0}
+    step = {"seconds": 2.0, "cpu_seconds": 1.5, "peak_mib": 512.0, "own_mib": 256.0}
     archives = [
         {"hours": hours, "recordings": 1000, "gib": 0.5, "steps": dict.fromkeys(steps, step)}
         for hours, steps in ((10.0, ("verify", "compact")), (999.9, ("verify",)))
     ]
     lines = life({"archives": archives}).splitlines()
     assert lines[0].endswith("| 10 h, 1,000 recordings, 0.5 GiB | 999.9 h, 1,000 recordings, 0.5 GiB |")
-    assert lines[2:] == ["| verify | 2 / 1.5 / 0.5 | 2 / 1.5 / 0.5 |", "| compact | 2 / 1.5 / 0.5 |  |"]
+    assert lines[2:] == [
+        "| verify | 2 / 1.5 / 0.5 / 0.2 | 2 / 1.5 / 0.5 / 0.2 |",
+        "| compact | 2 / 1.5 / 0.5 / 0.2 |  |",
+    ]

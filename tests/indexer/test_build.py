@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from indexer import commit, shards
+from indexer import commit, shards, vectors
 from indexer.build import Report, build_archive
 from indexer.metadata import Metadata
 from indexer.shards import Progress
@@ -24,6 +24,7 @@ from stdsearch.encoder import Frames, SpanEncoder, load_encoder, save_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import SlicingSettings
 from stdsearch.threads import given_threads, n_threads
+from stdsearch.vectors import FaissIndex
 
 Record = Callable[..., Path]
 Build = Callable[..., Report]
@@ -427,12 +428,34 @@ def test_an_archive_of_many_segments_gets_inverted_lists(
     monkeypatch.setattr(vector_settings, "EXACT_BELOW", 1000)
     index()
     archive = open_archive(tmp_path / "archive")
-    vectors = archive.settings["vectors"]
-    assert (vectors["chosen"], vectors["recall"], vectors["kind"], vectors["n_lists"]) == ("auto", 0.99, "ivf-pq", 64)
-    assert 0 < vectors["n_probe"] < 64
+    kept = archive.settings["vectors"]
+    assert (kept["chosen"], kept["recall"], kept["kind"], kept["n_lists"]) == ("auto", 0.99, "ivf-pq", 64)
+    assert 0 < kept["n_probe"] < 64
     ids = np.arange(0, archive.n_segments, 500)
     scores, _ = archive.nearest(archive.embeddings(ids), 1)
     assert scores.min() > 0.9
+
+
+def test_an_index_that_is_larger_than_its_share_of_the_memory_has_the_same_bytes(
+    tmp_path: Path, index: Build, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.wav", "b.wav", "c.wav"):
+        record(name, 20)
+    monkeypatch.setattr(shards, "SHARD_SECONDS", 10.0)
+    monkeypatch.setattr(vector_settings, "EXACT_BELOW", 1000)
+    index()
+    set_down: list[Path] = []
+    own = FaissIndex.set_down
+
+    def counted(self: FaissIndex, folder: Path) -> None:
+        set_down.append(folder)
+        own(self, folder)
+
+    monkeypatch.setattr(FaissIndex, "set_down", counted)
+    monkeypatch.setattr(vectors, "MOST_IN_MEMORY", 1000)
+    index("in-parts")
+    assert set_down == 3 * [tmp_path / "in-parts"]
+    assert content(tmp_path / "in-parts") == content(tmp_path / "archive")
 
 
 @pytest.mark.parametrize("new", ["0a.wav", "2.wav"])

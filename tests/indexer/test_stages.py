@@ -17,7 +17,7 @@ from stdsearch.vector_settings import VectorChoice
 Build = Callable[..., Report]
 
 FILLED = ["Filling the vector index"]
-LAST = ["Noting where segments lie", "Measuring recall", "Writing the vector index"]
+LAST = ["Noting where segments lie", "Writing the vector index", "Measuring recall"]
 ANEW = ["Learning the vector index", *FILLED, *LAST]
 CHANGED = ["Reading the vector index", *FILLED, *LAST]
 COPIED = ["Reading shards", "Copying recordings"]

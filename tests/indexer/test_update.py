@@ -365,7 +365,7 @@ def test_an_archive_whose_files_cannot_be_read_is_left_as_it_is(
     assert open_archive(tmp_path / "archive").manifest.counts.recordings == 4
 
 
-def test_inverted_lists_are_updated_in_place_and_made_again_when_their_number_changes(
+def test_inverted_lists_are_changed_and_made_again_when_their_number_changes(
     tmp_path: Path,
     audio: Path,
     build: Callable[..., Report],
