@@ -118,13 +118,10 @@ class ListsInFile:
         return before - self._n_vectors
 
     def _in_file(self, number: int) -> Held:
-        size, offset, width = (
-            int(self._places.sizes[number]),
-            int(self._places.offsets[number]),
-            self._inverted.code_size,
-        )
-        codes = self._content[offset:][: _stored(self._inverted, size) * width]
-        return codes, self._content[offset + _padded(size) * width :][: 8 * size].view(np.int64)
+        size, offset = int(self._places.sizes[number]), int(self._places.offsets[number])
+        width = self._inverted.code_size
+        codes, ids = self._content[offset:], self._content[offset + _padded(size) * width :]
+        return codes[: _stored(self._inverted, size) * width], ids[: 8 * size].view(np.int64)
 
 
 def write_lists(file: IO[bytes], inverted: Any, before: Sequence[ListsInFile] = ()) -> None:
