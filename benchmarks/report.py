@@ -578,7 +578,7 @@ RECALLS = {
 }
 VECTORS = """Each kind over the same embeddings, tuned for a recall of .99 by words of the dictionary; then recall
 against the exact kind, and search with that index, scored. Milliseconds are CPU time for 3,000 neighbours of one query
-vector on one thread, the index in memory; bytes a vector include its id."""
+vector on one thread, the index mapped and in memory; bytes a vector include its id."""
 COPIES = """Embeddings of the open speech, dev and test included, repeated; each copy of an embedding is moved by the
 difference of two neighbouring slices. Recall against exhaustive search over the same vectors, 50 queries."""
 JMCL_ABLATION = """The recipe with the paper's losses, batches of 64 words x 4, a smaller network (`--small`), a few
@@ -599,8 +599,8 @@ SIDE_BY_SIDE = """All the open speech that the encoder was trained, tuned and te
 what an index loses. One query after the other, in one process on one core: 20 hits of stdsearch, 150 of DTW, what
 pocketsphinx finds. Of terms looked for together, each one's share of the time."""
 SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop as a share of the length; "all" slices
-what is no speech too. All with the calibration of 7 / 0.25, which ships. The archives were of the format before, with
-14 bytes a segment more; the encoder, of which an archive has one, is not counted."""
+what is no speech too. All with the calibration of 7 / 0.25, which ships. The encoder, of which an archive has one, is
+not counted."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
 again: the same terms once more. Archives of half the memory or less were read through before. The last has 54 GB, of
 which the machine's 24 GiB hold what was used last; confined, pages of files included, it begins with none. First query:
