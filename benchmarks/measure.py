@@ -41,7 +41,7 @@ def measured(command: Sequence[str]) -> dict[str, float]:
     """What a command takes: seconds on the wall and of CPU, and at most MiB of memory: all, and what is its own.
 
     Its own is what is no page of a mapped file, which the system takes back when it needs it; looked at fifty times a
-    second. The command must succeed. A small process in between starts it, for what it takes counts from its parent.
+    second, and 0 where there is no /proc. The command must succeed. A small process in between starts it, for what it takes counts from its parent.
     """
     began = time.perf_counter()
     told = subprocess.run([sys.executable, "-c", _BETWEEN, *command], check=True, stdout=subprocess.PIPE, text=True)
@@ -51,14 +51,13 @@ def measured(command: Sequence[str]) -> dict[str, float]:
 
 _BETWEEN = """
 import resource, subprocess, sys
+from contextlib import suppress
 process, own = subprocess.Popen(sys.argv[1:], stdout=sys.stderr), 0
 while process.poll() is None:
-    with open(f"/proc/{process.pid}/status") as status:
+    with suppress(OSError), open(f"/proc/{process.pid}/status") as status:
         own = max([own, *(int(line.split()[1]) for line in status if line.startswith("RssAnon"))])
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(0.02)
-    except subprocess.TimeoutExpired:
-        pass
 facts = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(facts.ru_utime + facts.ru_stime, facts.ru_maxrss / 1024, own / 1024)
 sys.exit(process.returncode)
