@@ -41,7 +41,8 @@ def measured(command: Sequence[str]) -> dict[str, float]:
     """What a command takes: seconds on the wall and of CPU, and at most MiB of memory: all, and what is its own.
 
     Its own is what is no page of a mapped file, which the system takes back when it needs it; looked at fifty times a
-    second, and 0 where there is no /proc. The command must succeed. A small process in between starts it, for what it takes counts from its parent.
+    second, and 0 where there is no /proc. The command must succeed. A small process in between starts it, for what it
+    takes counts from its parent.
     """
     began = time.perf_counter()
     told = subprocess.run([sys.executable, "-c", _BETWEEN, *command], check=True, stdout=subprocess.PIPE, text=True)
