@@ -133,7 +133,7 @@ def copies(reader: ArchiveReader, queries: np.ndarray, n_copies: int) -> dict[st
     n, dim = reader.n_segments * n_copies, reader.manifest.encoder.dim
     settings = VectorSettings.for_size(n)
     every = max(1, n // settings.training_vectors)
-    sample = np.concatenate([block[::every] for _, block in copied(reader, n_copies)])
+    sample = np.concatenate([block[::every].copy() for _, block in copied(reader, n_copies)])
     index, training = timed(lambda: FaissIndex.empty(dim, settings, sample))
     began, nearest = time.process_time(), Nearest(queries, SEGMENTS)
     exact_seconds = 0.0

@@ -13,7 +13,7 @@ from stdsearch.vector_settings import VectorSettings
 from stdsearch.vectors import FaissIndex
 
 TRIED_WORDS = 100
-MOST_IN_MEMORY = 512 << 20  # bytes of an index being filled, of 65 hours; while lists grow they take up to twice that
+MOST_IN_MEMORY = 512 << 20  # bytes of an index being filled, of 75 hours; while lists grow they take up to twice that
 
 
 def new_index(

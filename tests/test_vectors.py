@@ -287,6 +287,34 @@ def test_a_gpu_finds_the_lists_of_vectors_that_are_added(tmp_path: Path, request
     np.testing.assert_array_equal(grown, np.bincount(31 - own, minlength=32))
 
 
+@pytest.mark.parametrize(("visited", "same"), [(11, 1), (4, 0.8), (1, 0.3)])
+def test_lists_of_new_vectors_are_found_in_the_nearest_groups_of_lists(
+    visited: int, same: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = VectorSettings("ivf-pq", n_lists=32)
+    without = filled(settings)
+    monkeypatch.setattr(stdsearch.vectors, "GROUPED_FROM", 32)
+    monkeypatch.setattr(stdsearch.vectors, "GROUPS_VISITED", visited)  # of 11
+    index = filled(settings)
+    alike = np.mean(list_of_each(index) == list_of_each(without))
+    assert same <= alike <= (1 if visited == 11 else 0.99)
+    scores, expected = index.nearest(QUERIES, 10)[0], without.nearest(QUERIES, 10)[0]
+    np.testing.assert_array_equal(scores, expected)  # every list is visited, and rounded cosines tie
+
+    index.save(tmp_path / "index")
+    loaded = FaissIndex.load(tmp_path / "index", DIM, writable=True)
+    loaded.add(IDS + len(IDS), VECTORS)
+    loaded.save(tmp_path / "grown")
+    of_each = list_of_each(FaissIndex.load(tmp_path / "grown", DIM))
+    np.testing.assert_array_equal(of_each[len(IDS) :], of_each[: len(IDS)])
+
+
+def list_of_each(index: FaissIndex) -> np.ndarray:
+    """The list of each vector, by id."""
+    ids = list(index.ids())
+    return np.repeat(np.arange(len(ids)), [len(own) for own in ids])[np.argsort(np.concatenate(ids))]
+
+
 @pytest.mark.skipif(
     not (hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()), reason="no GPU, or faiss-cpu"
 )
