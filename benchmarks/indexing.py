@@ -34,8 +34,8 @@ from stdsearch import audio, kernels
 from stdsearch.archive.frames import FrameWriter
 from stdsearch.archive.segments import SegmentWriter
 from stdsearch.encoder import SpanEncoder, load_encoder
+from stdsearch.encoder.file import default_encoder_path
 from stdsearch.encoder.span import SpanHead
-from stdsearch.encoder.storage import default_encoder_path
 from stdsearch.features import LogMel
 from stdsearch.search import Archive
 from stdsearch.slicing import SlicingSettings

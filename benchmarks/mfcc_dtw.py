@@ -19,7 +19,7 @@ from scipy.ndimage import minimum_filter1d
 
 from stdsearch import audio
 from stdsearch.align import subsequence_costs
-from stdsearch.encoder.base import unit_rows
+from stdsearch.encoder.interface import unit_rows
 from stdsearch.features import LogMel, MelSettings
 from stdsearch.kernels import merge_overlaps
 from stdsearch.rescore import Candidates

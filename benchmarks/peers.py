@@ -223,7 +223,7 @@ def main() -> None:
 
     seconds = split.task.ecf.source_signal_duration
     archive, cost = split.archive("ours", arguments.encoder)
-    about: dict[str, dict[str, Any]] = {"stdsearch": {"encoder": archive.encoder.fingerprint[:16], **cost}}
+    about: dict[str, dict[str, Any]] = {"stdsearch": {"encoder": archive.reader.encoder_fingerprint[:16], **cost}}
     rows = list(ours(scorer, archive))
     spotted = split.spotted()
     pace = seconds / (spotted.cost["text"] * len(spotter.known))
@@ -233,7 +233,7 @@ def main() -> None:
     for name, run in arguments.paper:
         encoder = Path(run) / "model.safetensors"
         (archive, cost), (of_dev, _) = (part.archive(name, encoder, FEWER) for part in (split, dev))
-        about[name] = {"encoder": archive.encoder.fingerprint[:16], **spent(Path(run)), **cost}
+        about[name] = {"encoder": archive.reader.encoder_fingerprint[:16], **spent(Path(run)), **cost}
         rows += peer(scorer, name, "first", split, split.searched(name, archive), dev, dev.searched(name, of_dev))
 
     result = {"seconds": round(seconds, 1), "systems": about, "rows": rows}

@@ -48,7 +48,10 @@ def measure(task: Task, point: str, arguments: argparse.Namespace) -> dict[str, 
     archive = Archive.open(path)
     hours = archive.reader.total_seconds / 3600
     result |= {"segments_per_hour": round(archive.reader.n_segments / hours)}
-    result |= {"mib_per_hour": round(size_of(path) / 2**20 / hours, 1), "encoder": archive.encoder.fingerprint[:16]}
+    result |= {
+        "mib_per_hour": round(size_of(path) / 2**20 / hours, 1),
+        "encoder": archive.reader.encoder_fingerprint[:16],
+    }
     for system in arguments.systems:
         hits = search(archive, task.requests(system), arguments.out / f"{system}.kwslist.xml")
         result[system] = evaluate(task, hits, {"all": task.parts()["all"]})["all"]

@@ -20,7 +20,6 @@ from stdsearch.archive.manifest import Counts, EncoderFacts, Manifest, NextIds
 from stdsearch.archive.parts import Part, seal
 from stdsearch.archive.segments import SegmentReader
 from stdsearch.archive.spans import write_spans
-from stdsearch.encoder import load_encoder
 from stdsearch.errors import StdSearchError
 from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vector_settings import VectorChoice, VectorSettings
@@ -67,6 +66,8 @@ def choice_of(archive: ArchiveReader) -> VectorChoice:
 
 def commit_first(out: Path, content: Content, origin: Origin, *, on_stage: OnStage = unseen) -> Counts:
     """Make `out` an archive; raises StdSearchError if another encoder now lies where that of the segments lay."""
+    from stdsearch.encoder import load_encoder  # with torch, which `commit_next` does without
+
     shutil.copyfile(origin.file, out / part_name("encoder", 1))
     if load_encoder(out / part_name("encoder", 1)).fingerprint != origin.encoder.fingerprint:
         raise StdSearchError(

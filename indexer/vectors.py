@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stdsearch.archive.segments import SegmentReader, from_codes
-from stdsearch.encoder import load_encoder
+from stdsearch.encoder import load_for_search
 from stdsearch.pronounce.lexicon import Dictionary
 from stdsearch.stages import OnStage, in_turn, unseen
 from stdsearch.vector_settings import VectorSettings
@@ -67,7 +67,7 @@ def tune_by_words(saved: Path, dim: int, encoder: Path, recall: float) -> int:
         return 0
     pronunciations = Dictionary().all_pronunciations()
     drawn = np.random.default_rng(0).choice(len(pronunciations), TRIED_WORDS, replace=False)
-    words = load_encoder(encoder).embed_phones([pronunciations[number] for number in drawn])
+    words = load_for_search(encoder).embed_phones([pronunciations[number] for number in drawn])
     n_probe = index.tune(words, recall)
     index.save_n_probe(saved)
     return n_probe

@@ -6,7 +6,7 @@ import numpy as np
 
 from stdsearch import audio
 from stdsearch.activity import speech_spans
-from stdsearch.encoder import Encoder, Frames
+from stdsearch.encoder import Frames, SearchEncoder
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX, SILENCE
 from stdsearch.pronounce import Pronouncer
@@ -18,7 +18,9 @@ WEAK_SECONDS = 0.05  # kept around what is loud in an example, for weak first an
 SHORTEST_EXAMPLE, LONGEST_EXAMPLE = 0.1, 30.0  # seconds; DTW of a longer one takes minutes and gigabytes
 
 
-def enrol(text: str, examples: Sequence[Spoken], encoder: Encoder, pronouncer: Pronouncer, *, longest: float) -> Query:
+def enrol(
+    text: str, examples: Sequence[Spoken], encoder: SearchEncoder, pronouncer: Pronouncer, *, longest: float
+) -> Query:
     """A term with its pronunciations and examples embedded; longest: the longest slice in seconds.
 
     text is a word, a phrase, or phones between slashes; "" for a term known from its examples alone.
@@ -31,7 +33,7 @@ def enrol(text: str, examples: Sequence[Spoken], encoder: Encoder, pronouncer: P
 
 
 def enrol_all(
-    terms: Iterable[tuple[str, Sequence[Spoken]]], encoder: Encoder, pronouncer: Pronouncer, *, longest: float
+    terms: Iterable[tuple[str, Sequence[Spoken]]], encoder: SearchEncoder, pronouncer: Pronouncer, *, longest: float
 ) -> list[Query | StdSearchError]:
     """As `enrol` of each text with its examples, or the error in its place; all texts are embedded together."""
     evidence: list[tuple[list[tuple[str, ...]], list[Example]] | StdSearchError] = []
@@ -57,7 +59,7 @@ def enrol_all(
     return queries
 
 
-def _encode(spoken: Spoken, encoder: Encoder, longest: float) -> Example:
+def _encode(spoken: Spoken, encoder: SearchEncoder, longest: float) -> Example:
     """An example encoded in its surroundings, where it has some; else from where speech begins to where it ends."""
     path, start, tbeg, tend = spoken.path, 0.0, spoken.tbeg, spoken.tend
     info = audio.probe(path)
@@ -102,7 +104,7 @@ def _channel(spoken: Spoken, info: audio.AudioInfo) -> int:
     return max(channels, key=lambda channel: np.var(audio.read(spoken.path, channel=channel, tbeg=tbeg, dur=dur)))
 
 
-def _said(waveform: np.ndarray, frames: Frames, encoder: Encoder) -> tuple[float, float]:
+def _said(waveform: np.ndarray, frames: Frames, encoder: SearchEncoder) -> tuple[float, float]:
     """Where the first phone begins and the last one ends, in seconds; both 0 if there is none.
 
     An encoder that knows no phones leaves it to speech activity.

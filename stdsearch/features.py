@@ -8,13 +8,13 @@ a stub and the import repeated.
 import math
 import sys
 import types
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stdsearch.audio import SAMPLE_RATE
+from stdsearch.mel_settings import MelSettings
 
 FLOOR = 1e-6  # power; about 80 dB below the peaks of speech at full scale
 LOG_FLOOR = math.log(FLOOR)  # what log-mel is where nothing sounds
@@ -34,19 +34,6 @@ def _transforms() -> Any:
         sys.modules["torchaudio._extension"] = stub
         import torchaudio.transforms
     return torchaudio.transforms
-
-
-@dataclass(frozen=True, slots=True)
-class MelSettings:
-    """How the spectrogram is cut; windows and hops in seconds, frequencies in Hz."""
-
-    n_mels: int = 80
-    n_fft: int = 512
-    window: float = 0.025
-    hop: float = 0.010
-    f_min: float = 20.0
-    f_max: float = 7600.0
-    norm: str | None = None  # "slaney" divides each triangle by its width, as JMCL does
 
 
 class LogMel(nn.Module):

@@ -11,13 +11,15 @@ one call for all of these.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from stdsearch.align import align_phones, aligned_means, subsequence_dtw
-from stdsearch.encoder import Encoder, Frames, pad_phones
-from stdsearch.verifier import Verifier, cut
+from stdsearch.encoder import Frames, SearchEncoder, pad_phones
+
+if TYPE_CHECKING:
+    from stdsearch.verifier import Verifier
 
 AT_A_TIME = 800  # candidates: a third faster than 1,600 or, as each call takes its time, 200
 MARGIN = 0.2  # seconds on either side of a candidate: slicing misses borders by less; in more, more fits by chance
@@ -138,7 +140,7 @@ class _Stretches:
     start: np.ndarray
 
     def embed(
-        self, encoder: Encoder, tbeg: np.ndarray, tend: np.ndarray, stretch: np.ndarray | slice = slice(None)
+        self, encoder: SearchEncoder, tbeg: np.ndarray, tend: np.ndarray, stretch: np.ndarray | slice = slice(None)
     ) -> np.ndarray:
         """Embeddings (k, dim) of one span in each stretch, or in those named, times in the recordings' seconds."""
         step, start, offset = self.frames.frame_seconds, self.start[stretch], self.offsets[:-1][stretch]
@@ -147,7 +149,7 @@ class _Stretches:
         end = np.clip((tend - start) / step, begin + 0.5, length)
         return encoder.embed_spans(self.frames, (begin + offset) * step, (end + offset) * step)
 
-    def edges(self, encoder: Encoder, times: np.ndarray) -> np.ndarray | None:
+    def edges(self, encoder: SearchEncoder, times: np.ndarray) -> np.ndarray | None:
         """The greater of the log odds of an edge (m, n) that meet at m times (m, n) in each stretch, if any are told.
 
         Times in the recordings' seconds.
@@ -165,6 +167,8 @@ class _Stretches:
 
     def cut(self, tbeg: np.ndarray, tend: np.ndarray) -> list[np.ndarray]:
         """What a verifier hears of one span in each stretch, times in the recordings' seconds."""
+        from stdsearch.verifier import cut
+
         step = self.frames.frame_seconds
         parts = [Frames(part, step) for part in np.split(self.frames.hidden, self.offsets[1:-1])]
         return [cut(part, *span) for part, *span in zip(parts, tbeg - self.start, tend - self.start, strict=True)]
@@ -174,8 +178,8 @@ def rescore(
     queries: Sequence[Query],
     candidates: Candidates,
     source: FrameSource,
-    encoder: Encoder,
-    verifier: Verifier | None = None,
+    encoder: SearchEncoder,
+    verifier: "Verifier | None" = None,
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """The candidates, at least one, with their exact borders, and the features (n,) by name. Queries are of one mode.
 
@@ -207,7 +211,11 @@ def rescore(
 
 
 def _rescore(
-    queries: Sequence[Query], candidates: Candidates, source: FrameSource, encoder: Encoder, verifier: Verifier | None
+    queries: Sequence[Query],
+    candidates: Candidates,
+    source: FrameSource,
+    encoder: SearchEncoder,
+    verifier: "Verifier | None",
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     stretches = _gather(candidates, source, MARGIN + np.array([query.beyond for query in queries])[candidates.term])
     features = {"first": candidates.score}
@@ -247,7 +255,7 @@ class _Pronounced:
 
     def __init__(self, queries: Sequence[Query], term: np.ndarray) -> None:
         strings = [phones for query in queries for phones in query.pronunciations]
-        self.phones, self.lengths = (tensor.numpy() for tensor in pad_phones(strings))
+        self.phones, self.lengths = pad_phones(strings)
         self.embeddings = np.concatenate([query.text_embeddings for query in queries])
         embedded = [middle(phones) for phones in strings]
         self.middles = np.array([(span.start, span.stop) for span in embedded])
@@ -264,11 +272,15 @@ class _Pronounced:
 
 
 def _align_text(
-    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder, posteriors: np.ndarray
+    queries: Sequence[Query],
+    candidates: Candidates,
+    stretches: _Stretches,
+    encoder: SearchEncoder,
+    posteriors: np.ndarray,
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     said = _Pronounced(queries, candidates.term)
     offsets, step = stretches.offsets * encoder.rows_per_frame, stretches.frames.frame_seconds / encoder.rows_per_frame
-    above = posteriors - encoder.log_prior.numpy()
+    above = posteriors - np.asarray(encoder.log_prior)
     np.clip(above, *SCORE_RANGE, out=above)
     above -= np.float32(WORTH)
     strings = offsets, said.phones, said.lengths
@@ -295,7 +307,7 @@ def _align_text(
 
 
 def _compare_text(
-    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder
+    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: SearchEncoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     """Text features without an alignment.
 
@@ -325,7 +337,7 @@ def _of_terms(queries: Sequence[Query], candidates: Candidates) -> Iterator[tupl
 
 
 def _match_examples(
-    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: Encoder
+    queries: Sequence[Query], candidates: Candidates, stretches: _Stretches, encoder: SearchEncoder
 ) -> tuple[Candidates, dict[str, np.ndarray]]:
     vectors, step = encoder.match_vectors(stretches.frames), stretches.frames.frame_seconds
     found: list[tuple[np.ndarray, ...]] = []
@@ -350,7 +362,7 @@ def _match_examples(
     return replace(candidates, tbeg=tbeg, tend=tend), features
 
 
-def verify(queries: Sequence[Query], places: Candidates, source: FrameSource, verifier: Verifier) -> np.ndarray:
+def verify(queries: Sequence[Query], places: Candidates, source: FrameSource, verifier: "Verifier") -> np.ndarray:
     """The feature `verifier` (n,) of places whose borders are exact, which `rescore` gives with the others."""
     if not len(places):
         return np.empty(0)
@@ -359,7 +371,7 @@ def verify(queries: Sequence[Query], places: Candidates, source: FrameSource, ve
     return np.concatenate(odds)
 
 
-def _log_odds(query: Query, spans: list[np.ndarray], verifier: Verifier) -> np.ndarray:
+def _log_odds(query: Query, spans: list[np.ndarray], verifier: "Verifier") -> np.ndarray:
     examples: list[np.ndarray | None] = [example.frames.hidden[:, :-1] for example in query.examples]
     odds = [
         np.mean([verifier.score(spans, phones=phones, example=example) for example in examples or [None]], axis=0)

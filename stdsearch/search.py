@@ -12,14 +12,14 @@ from itertools import groupby, islice
 from math import ceil, sqrt
 from operator import index
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from stdsearch.archive import ArchiveReader, open_archive
 from stdsearch.archive.manifest import FILE_NAME
 from stdsearch.calibrate import BETA, BY_VERIFIER, UNCALIBRATED, Calibration, carried_by, decide, normalise
-from stdsearch.encoder import Encoder, load_encoder
+from stdsearch.encoder import SearchEncoder, load_for_search
 from stdsearch.enrol import enrol, enrol_all
 from stdsearch.errors import StdSearchError
 from stdsearch.kernels import merge_overlaps
@@ -27,7 +27,9 @@ from stdsearch.pronounce import Pronouncer
 from stdsearch.rescore import Candidates, Query, rescore
 from stdsearch.threads import n_threads, shared_out
 from stdsearch.types import Hit, Spoken, TermHits
-from stdsearch.verifier import Verifier
+
+if TYPE_CHECKING:
+    from stdsearch.verifier import Verifier
 
 SEGMENTS_A_PLACE = 5  # looked at for each place that is rescored; of real speech they are of three places or more
 FEWEST_PLACES, MOST_PLACES = 150, 3000  # rescored for each term
@@ -74,7 +76,7 @@ class Archive:
     """
 
     def __init__(
-        self, reader: ArchiveReader, encoder: Encoder, pronouncer: Pronouncer, verifier: Verifier | None = None
+        self, reader: ArchiveReader, encoder: SearchEncoder, pronouncer: Pronouncer, verifier: "Verifier | None" = None
     ) -> None:
         self.reader = reader
         self.encoder = encoder
@@ -86,7 +88,7 @@ class Archive:
 
     @classmethod
     def open(
-        cls, path: Path | str, *, lexicon: Path | str | None = None, verifier: Verifier | None = None
+        cls, path: Path | str, *, lexicon: Path | str | None = None, verifier: "Verifier | None" = None
     ) -> "Archive":
         """The archive at path, with the encoder that it carries; lexicon: the user's own pronunciations.
 
@@ -95,20 +97,16 @@ class Archive:
         Raises StdSearchError if there is no sound archive, or if the verifier is of another encoder.
         """
         reader = open_archive(path)
-        encoder = load_encoder(reader.encoder_path)
-        if encoder.fingerprint != reader.encoder_fingerprint:
-            raise StdSearchError(
-                f"{reader.encoder_path}: is encoder {encoder.fingerprint}, but the archive was made by "
-                f"{reader.encoder_fingerprint}; restore the encoder or index again"
-            )
+        reader.manifest.part("encoder").check(reader.path)
+        encoder = load_for_search(reader.encoder_path)
         shape, made = encoder.settings, reader.manifest.encoder
         if (shape.dim, shape.frame_width, shape.frame_seconds) != (made.dim, made.frame_width, made.frame_seconds):
             raise StdSearchError(
                 f"{reader.path / FILE_NAME}: does not tell the shape of its encoder; restore it or index again"
             )
-        if verifier and verifier.encoder_fingerprint != encoder.fingerprint:
+        if verifier and verifier.encoder_fingerprint != reader.encoder_fingerprint:
             raise StdSearchError(
-                f"{reader.path}: made by encoder {encoder.fingerprint}, but the verifier was trained on "
+                f"{reader.path}: made by encoder {reader.encoder_fingerprint}, but the verifier was trained on "
                 f"{verifier.encoder_fingerprint}; give a verifier of the archive's encoder"
             )
         if verifier and verifier.settings.width != made.frame_width - 1:

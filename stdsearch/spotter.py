@@ -20,7 +20,7 @@ import numpy as np
 from stdsearch.activity import speech_spans
 from stdsearch.audio import SAMPLE_RATE
 from stdsearch.calibrate import BY_VERIFIER, UNCALIBRATED, Calibration, carried_by
-from stdsearch.encoder import Encoder, Frames
+from stdsearch.encoder import Frames, SearchEncoder
 from stdsearch.kernels import merge_overlaps
 from stdsearch.rescore import MARGIN, Candidates, Query, rescore, verify
 from stdsearch.slicing import SlicingSettings, slice_stretch
@@ -109,7 +109,7 @@ class Spotter:
     def __init__(
         self,
         keywords: Mapping[str, Query],
-        encoder: Encoder,
+        encoder: SearchEncoder,
         *,
         verifier: Verifier | None = None,
         settings: SpotterSettings | None = None,

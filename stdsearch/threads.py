@@ -1,6 +1,7 @@
 """How many cores this process may use, set for torch, faiss, numba and numpy in one place."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,22 +49,30 @@ class _Threads(NamedTuple):
         """What they have now; asks numba last, for to ask it first starts it, which gives torch and faiss all cores."""
         import faiss
         import numba
-        import torch
 
-        of_torch, of_faiss = torch.get_num_threads(), faiss.omp_get_max_threads()
+        of_faiss = faiss.omp_get_max_threads()
+        of_torch = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else of_faiss
         return cls(of_torch, of_faiss, numba.get_num_threads(), tuple(pool.num_threads for pool in _blas()))
 
 
 def _give(threads: _Threads) -> None:
     import faiss
     import numba
-    import torch
 
     numba.set_num_threads(threads.numba)  # at first, gives the next two all cores
-    torch.set_num_threads(threads.torch)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads.torch)
     faiss.omp_set_num_threads(threads.faiss)
     for pool, n_threads in zip(_blas(), threads.blas, strict=True):  # whose threads, idle, keep a core busy for a while
         pool.set_num_threads(n_threads)
+
+
+def give_torch_its_threads() -> None:
+    """In this thread, as many as faiss has: torch is imported late, or never, and begins with all cores."""
+    import faiss
+    import torch
+
+    torch.set_num_threads(faiss.omp_get_max_threads())
 
 
 @cache
@@ -87,9 +96,9 @@ def given_threads(n_threads: int) -> Iterator[None]:
 
 def n_threads() -> int:
     """What `set_threads` gave, also while `shared_out` gives each thread one core."""
-    import torch
+    import faiss
 
-    return _sharing.found.torch if _sharing.found else torch.get_num_threads()
+    return _sharing.found.faiss if _sharing.found else int(faiss.omp_get_max_threads())
 
 
 def shared_out(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -134,7 +143,7 @@ def _one_each() -> Iterator[int]:
         _sharing.users += 1
     set_threads(1)
     try:
-        yield before.torch
+        yield before.faiss
     finally:
         _give(before)
         with _counting:

@@ -301,7 +301,10 @@ class FaissIndex:
             self._inverted.nprobe = n_probe
             return float((self.nearest(queries, TARGETS)[0] >= least).mean())
 
-        self._inverted.nprobe = 1 + bisect_left(range(1, n_lists), recall, key=found)
+        too_few, most = 0, 1  # a few lists take a small part of the time of all
+        while most < n_lists and found(most) < recall:
+            too_few, most = most, min(2 * most, n_lists)
+        self._inverted.nprobe = 1 + bisect_left(range(1, most), recall, lo=too_few, key=found)
         return int(self._inverted.nprobe)
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:

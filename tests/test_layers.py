@@ -19,8 +19,8 @@ TREES = {
 LAYERS = (  # of stdsearch: a module imports from its own layer and from those above it in this list
     {"errors", "stages", "types"},
     {"formats", "metrics"},
-    {"activity", "audio", "features", "phones", "pronounce", "slicing", "threads", "vector_settings"},
-    {"align", "archive", "encoder", "inverted_lists", "kernels", "model_file", "vectors", "verifier"},
+    {"activity", "audio", "features", "mel_settings", "phones", "pronounce", "slicing", "threads", "vector_settings"},
+    {"align", "archive", "encoder", "inverted_lists", "kernels", "model_file", "networks", "vectors", "verifier"},
     {"calibrate", "enrol", "rescore"},
     {"search", "spotter"},
     {"cli", "__main__"},

@@ -54,7 +54,7 @@ def test_text_features_are_those_of_each_candidate_alone(archive: Archive, phone
     for i in range(len(PLACES)):
         frames, start = around(archive, i, MARGIN + query.beyond)
         posteriors = archive.encoder.phone_log_posteriors(frames)
-        ratio = np.clip(posteriors - archive.encoder.log_prior.numpy(), *SCORE_RANGE)
+        ratio = np.clip(posteriors - archive.encoder.log_prior, *SCORE_RANGE)
         one = np.array([0])
         string = columns[None], np.array([len(columns)])
         _, (borders,) = align_phones(ratio - np.float32(WORTH), np.array([0, len(ratio)]), *string, one, one)

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -351,8 +353,27 @@ def test_an_encoder_of_other_weights_is_refused(archive_folder: Path, tmp_path: 
     other.log_prior[0] += 1
     (copy / "encoder.safetensors").unlink()
     save_encoder(other, copy / "encoder.safetensors")
-    with pytest.raises(StdSearchError, match=r"but the archive was made by .* restore the encoder or index again"):
+    with pytest.raises(
+        StdSearchError, match=r"encoder.safetensors: is damaged \(its checksum .* restore it or index again"
+    ):
         Archive.open(copy)
+
+
+def test_a_text_is_searched_for_without_torch(archive_folder: Path) -> None:
+    """In a process of its own; to hear an example, torch is imported, and takes no more threads than the others."""
+    script = f"""
+import sys
+from stdsearch.search import Archive
+from stdsearch.threads import set_threads
+set_threads(1)
+archive = Archive.open({str(archive_folder / "archive")!r})
+found = archive.search("evening").hits
+print(len(found) > 0, "torch" in sys.modules)
+archive.search(examples={str(archive_folder / "audio" / "odd.wav")!r} + "@0.4-0.8")
+print(sys.modules["torch"].get_num_threads())
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True", "False", "1"]
 
 
 @pytest.mark.parametrize(

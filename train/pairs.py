@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.base import pad_phones
+from stdsearch.encoder.interface import pad_phones
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX, PHONES
 from stdsearch.verifier import MARGIN
@@ -296,7 +296,7 @@ class PairBatches:
 def collate(trials: Sequence[Trial], phrases: Phrases, random: np.random.Generator | None = None) -> Pairs:
     """The trials as a batch; without `random` borders are exact, frames clean, and no negatives are made."""
     s, data = phrases.settings, phrases.data
-    phones, phone_length = pad_phones([trial.phones for trial in trials])
+    phones, phone_length = map(torch.from_numpy, pad_phones([trial.phones for trial in trials]))
     empty = np.empty((0, data.width), np.float16)
     queries, examples = [], []
     query_spans, example_spans = (np.zeros((*phones.shape, 2), np.float32) for _ in range(2))

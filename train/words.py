@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.base import pad_phones
+from stdsearch.encoder.interface import pad_phones
 from stdsearch.errors import StdSearchError
 from stdsearch.features import LOG_FLOOR
 from train.augment import Augment
@@ -135,7 +135,7 @@ class WordBatches:
             speeds = augment.draw_speeds(len(clips))
             lengths = (lengths / speeds).long().clamp_min(1)
             mel = augment(augment.resample(mel, speeds, int(lengths.max())))
-        phones, phone_lengths = pad_phones([self.classes[word] for word in chosen])
+        phones, phone_lengths = map(torch.from_numpy, pad_phones([self.classes[word] for word in chosen]))
         word = torch.arange(len(chosen)).repeat_interleave(s.instances)
         label = torch.from_numpy(chosen)
         return WordBatch(mel, lengths, word, phones, phone_lengths, label, step / self.steps_per_epoch)

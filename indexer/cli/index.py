@@ -114,7 +114,7 @@ def index(
     from stdsearch.archive import open_archive
     from stdsearch.archive.manifest import FILE_NAME
     from stdsearch.encoder import load_encoder
-    from stdsearch.encoder.storage import default_encoder_path
+    from stdsearch.encoder.file import default_encoder_path
     from stdsearch.threads import available_cores
 
     if checksum and not update:

@@ -18,6 +18,7 @@ from stdsearch.archive.manifest import SHARD_ROLES, Manifest, hold_manifest
 from stdsearch.archive.parts import Part, damaged
 from stdsearch.archive.segments import SegmentReader, SegmentTable, from_codes
 from stdsearch.archive.spans import Spans
+from stdsearch.encoder import Frames
 from stdsearch.errors import StdSearchError
 from stdsearch.slicing import LONGEST_SLICE
 from stdsearch.vectors import FaissIndex, VectorIndex
@@ -27,8 +28,6 @@ LONGEST_RECORDING = 1e9  # seconds, 30 years
 
 if TYPE_CHECKING:
     import duckdb
-
-    from stdsearch.encoder import Frames
 
 
 def open_archive(path: Path | str, *, fingerprint: str | None = None) -> "ArchiveReader":
@@ -203,14 +202,12 @@ class ArchiveReader:
 
     def stretches(
         self, recording_id: np.ndarray, channel: np.ndarray, tbeg: np.ndarray, tend: np.ndarray
-    ) -> tuple["Frames", np.ndarray, np.ndarray]:
+    ) -> tuple[Frames, np.ndarray, np.ndarray]:
         """The frames that cover each of many spans [tbeg, tend), clipped to its recording, end to end.
 
         All arguments are (n,). Returns the frames, offsets (n + 1,) of each span's among them, and the times (n,) in
         seconds where they begin. Equals `frames`, span by span.
         """
-        from stdsearch.encoder import Frames
-
         facts = self.manifest.encoder
         first = np.maximum(np.floor(tbeg / facts.frame_seconds + 1e-6).astype(np.int64), 0)
         last = np.ceil(tend / facts.frame_seconds - 1e-6).astype(np.int64)
@@ -225,7 +222,7 @@ class ArchiveReader:
             )
         return Frames(hidden, facts.frame_seconds), offsets, start * facts.frame_seconds
 
-    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple["Frames", float]:
+    def frames(self, recording_id: int, channel: int, tbeg: float, tend: float) -> tuple[Frames, float]:
         """The frames that cover [tbeg, tend), clipped to the recording, and the time in seconds where they begin."""
         frames, _, start = self.stretches(*(np.array([value]) for value in (recording_id, channel, tbeg, tend)))
         return frames, float(start[0])

@@ -139,10 +139,13 @@ def query(
         from stdsearch.calibrate import BETA
         from stdsearch.search import Archive
         from stdsearch.threads import available_cores, set_threads
-        from stdsearch.verifier import load_verifier
 
         set_threads(threads or available_cores())
-        judge = load_verifier(verifier) if verify or verifier else None
+        judge = None
+        if verify or verifier:
+            from stdsearch.verifier import load_verifier  # with torch, which takes a second and more
+
+            judge = load_verifier(verifier)
         opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
         columns = tuple(dict.fromkeys(columns))
         _check_columns(opened.reader, columns)

@@ -3,54 +3,14 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stdsearch.features import LogMel, MelSettings
-from stdsearch.phones import PHONE_INDEX
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """What an encoder keeps of a stretch of one channel, and an archive stores.
-
-    hidden: (T, width) float32, of a width and meaning that are the encoder's own: a span encoder's frame vectors and,
-    last, the attention logit; a segment encoder's log-mel.
-    """
-
-    hidden: np.ndarray
-    frame_seconds: float
-
-    @property
-    def duration(self) -> float:
-        """Seconds that the frames cover."""
-        return len(self.hidden) * self.frame_seconds
-
-
-class Settings(Protocol):
-    """What is asked of an encoder's settings, a frozen dataclass that is saved with its weights."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def mel(self) -> MelSettings:
-        """The features that it reads."""
-
-    @property
-    def dim(self) -> int:
-        """The size of an embedding."""
-
-    @property
-    def frame_seconds(self) -> float:
-        """Seconds from one of its frames to the next."""
-
-    @property
-    def frame_width(self) -> int:
-        """The columns of its frames' `hidden`."""
+from stdsearch.encoder.interface import Frames, Settings, pad_phones
+from stdsearch.features import LogMel
 
 
 class Encoder(nn.Module, ABC):
@@ -90,7 +50,7 @@ class Encoder(nn.Module, ABC):
     @torch.inference_mode()
     def embed_phones(self, pronunciations: Sequence[Sequence[str]]) -> np.ndarray:
         """Embeddings (n, dim) float32, L2-normalised, of phone sequences; ValueError for an empty one."""
-        embedding: np.ndarray = self._embed_text(*pad_phones(pronunciations)).numpy()
+        embedding: np.ndarray = self._embed_text(*map(torch.from_numpy, pad_phones(pronunciations))).numpy()
         return embedding
 
     @abstractmethod
@@ -114,20 +74,3 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def match_vectors(self, frames: Frames) -> np.ndarray:
         """Rows (T, d) float32, L2-normalised and contiguous, whose cosine DTW goes by; each of its own frame alone."""
-
-
-def pad_phones(pronunciations: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-    """Indices (n, L) into SYMBOLS, zero beyond lengths (n,); ValueError for a pronunciation without a phone."""
-    if not all(pronunciations):
-        raise ValueError("a pronunciation needs at least one phone")
-    lengths = torch.tensor([len(phones) for phones in pronunciations])
-    padded = torch.zeros(len(pronunciations), int(lengths.max()), dtype=torch.long)
-    inside = torch.arange(padded.shape[1]) < lengths[:, None]
-    padded[inside] = torch.tensor([PHONE_INDEX[phone] for phones in pronunciations for phone in phones])
-    return padded, lengths
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, d), L2-normalised and contiguous; a row of zeros stays one."""
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.ascontiguousarray(rows / np.where(norm > 0, norm, 1), dtype=np.float32)

@@ -12,7 +12,7 @@ read between their points by linear interpolation, each span costs a few subtrac
 import torch
 from torch import Tensor
 
-VARIANCE_FLOOR = 1e-4
+from stdsearch.encoder.settings import VARIANCE_FLOOR
 
 
 def pool_spans(hidden: Tensor, logit: Tensor, row: Tensor, begin: Tensor, end: Tensor, parts: int) -> Tensor:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.base import Encoder, Frames, unit_rows
+from stdsearch.encoder.base import Encoder
+from stdsearch.encoder.interface import Frames, unit_rows
 from stdsearch.features import MEL_SCALE
 
 FRAMES_AT_ONCE = 8192  # mel frames, padding included: some 100 MB of activations; larger batches are no faster

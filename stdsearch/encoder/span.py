@@ -6,7 +6,6 @@ of any span. A convolutional network over phones, pooled by the same rule, embed
 """
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stdsearch import kernels
-from stdsearch.encoder.base import Encoder, Frames, unit_rows
-from stdsearch.encoder.pooling import VARIANCE_FLOOR, pool_spans
-from stdsearch.features import LOG_FLOOR, MEL_SCALE, MelSettings
+from stdsearch.encoder.base import Encoder
+from stdsearch.encoder.interface import Frames, unit_rows
+from stdsearch.encoder.pooling import pool_spans
+from stdsearch.encoder.settings import MAX_PHONES, ROWS_PER_FRAME, STRIDE, VARIANCE_FLOOR, EncoderSettings
+from stdsearch.features import LOG_FLOOR, MEL_SCALE
 from stdsearch.phones import SYMBOLS
 
 STACK = 8  # mel frames (10 ms) that one network frame reads
-STRIDE = 4  # mel frames from one network frame to the next: 40 ms
 ATTENTION_LIMIT = 5.0  # |attention logit| stays below, so that prefix sums keep their precision
 EQUAL_ROWS = 256  # a multiple is multiplied: for each new number of rows, bfloat16 takes torch half a millisecond more
 REACH = 75  # frames, 3 s, to either side, over which log-mel is averaged: an answer in an interview is as long
@@ -29,32 +29,6 @@ PAUSE = 6.0  # nats, 26 dB, below loud speech nearby: so weak is none that tells
 SILENCE = 10.0  # nats, 43 dB, below the loudest speech: so weak is no other voice
 LOUDEST = 10  # frames, .4 s: a word is as loud for so long, a door is not
 FAST_BF16 = ("amx_bf16", "avx512_bf16")  # what a CPU has that multiplies in bfloat16 about twice as fast
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSettings:
-    """The shape of a span encoder; saved with its weights."""
-
-    mel: MelSettings = field(default_factory=MelSettings)
-    channels: int = 384
-    dilations: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 1)
-    hidden: int = 192  # size of a frame vector, which is what an archive stores
-    parts: int = 5  # of a span, see encoder.pooling
-    dim: int = 128  # size of an embedding
-    head: int = 512
-    text_channels: int = 256
-    text_blocks: int = 4
-    dropout: float = 0.1
-
-    @property
-    def frame_seconds(self) -> float:
-        """Seconds from one frame to the next."""
-        return STRIDE * self.mel.hop
-
-    @property
-    def frame_width(self) -> int:
-        """Columns of a frame: its vector and, last, the attention logit."""
-        return self.hidden + 1
 
 
 class ContextBlock(nn.Module):
@@ -83,34 +57,27 @@ class ContextBlock(nn.Module):
 class TextEncoder(nn.Module):
     """Embedding of a phone sequence: convolutions over phones that know their place from both ends."""
 
-    max_phones = 64
-
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         c = settings.text_channels
         self.parts = settings.parts
         self.phone = nn.Embedding(len(SYMBOLS), c)
-        self.from_start = nn.Embedding(self.max_phones, c)
-        self.from_end = nn.Embedding(self.max_phones, c)
+        self.from_start = nn.Embedding(MAX_PHONES, c)
+        self.from_end = nn.Embedding(MAX_PHONES, c)
         self.blocks = nn.ModuleList(ContextBlock(c, 1, settings.dropout) for _ in range(settings.text_blocks))
         self.norm = nn.LayerNorm(c)
         self.head = SpanHead(c, settings)
 
-    def rows(self, phones: Tensor, lengths: Tensor) -> Tensor:
-        """A vector (n, L, text_channels) for each of phones (n, L), arguments as in `forward`."""
+    def forward(self, phones: Tensor, lengths: Tensor) -> Tensor:
+        """Phones (n, L) indices into SYMBOLS, zero beyond lengths (n,) -> (n, dim), L2-normalised."""
         place = torch.arange(phones.shape[1], device=phones.device)
         mask = (place < lengths[:, None]).unsqueeze(-1)
-        last = self.max_phones - 1
+        last = MAX_PHONES - 1
         x = self.phone(phones) + self.from_start(place.clamp_max(last))
         x = (x + self.from_end((lengths[:, None] - 1 - place).clamp(0, last))) * mask
         for block in self.blocks:
             x = block(x, mask.to(x.dtype))
-        rows: Tensor = self.norm(x)
-        return rows
-
-    def forward(self, phones: Tensor, lengths: Tensor) -> Tensor:
-        """Phones (n, L) indices into SYMBOLS, zero beyond lengths (n,) -> (n, dim), L2-normalised."""
-        x = self.rows(phones, lengths)
+        x = self.norm(x)
         row = torch.arange(len(phones), device=phones.device)
         zeros = torch.zeros(len(phones), device=phones.device)
         pooled = pool_spans(x, x.new_zeros(x.shape[:2]), row, zeros, lengths.float(), self.parts)
@@ -181,7 +148,7 @@ class SpanEncoder(Encoder):
     """The encoder that ships; training calls `encode`, `pool` and `text`."""
 
     kind = "span"
-    rows_per_frame = 2
+    rows_per_frame = ROWS_PER_FRAME
     settings: EncoderSettings
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
@@ -257,13 +224,7 @@ class SpanEncoder(Encoder):
         return embedding.numpy()
 
     def _embed_text(self, phones: Tensor, lengths: Tensor) -> Tensor:
-        """As `text`, which does not let gradients through the kernel, in two thirds of the time."""
-        rows = F.pad(self.text.rows(phones, lengths).flatten(0, 1), (0, 1)).numpy()  # attention logits of zero
-        begin = phones.shape[1] * np.arange(len(phones))
-        pooled = kernels.pool_spans(
-            rows, begin, begin + lengths.numpy(), self.settings.parts, variance_floor=VARIANCE_FLOOR
-        )
-        embedding: Tensor = self.text.head(torch.from_numpy(pooled))
+        embedding: Tensor = self.text(phones, lengths)
         return embedding
 
     @torch.inference_mode()

@@ -6,7 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from stdsearch.errors import StdSearchError, in_a_line
-from stdsearch.model_file import check_settings, read_model, with_weights, write_model
+from stdsearch.model_file import check_settings, read_model, write_model
+from stdsearch.networks import weights_of, with_weights
 from stdsearch.verifier.network import Verifier, VerifierSettings
 
 FORMAT = "stdsearch-verifier-1"
@@ -27,7 +28,7 @@ def save_verifier(verifier: Verifier, path: Path, metadata: dict[str, str] | Non
         "settings": json.dumps(asdict(verifier.settings)),
         "encoder": verifier.encoder_fingerprint,
     }
-    write_model(path, verifier.state_dict(), {**verifier.metadata, **(metadata or {}), **header})
+    write_model(path, weights_of(verifier), {**verifier.metadata, **(metadata or {}), **header})
 
 
 def load_verifier(path: Path | None = None) -> Verifier:

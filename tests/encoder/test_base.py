@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stdsearch.encoder import Encoder, build_encoder
-from stdsearch.encoder.base import pad_phones, unit_rows
+from stdsearch.encoder.interface import pad_phones, unit_rows
 from stdsearch.phones import PHONE_INDEX, SYMBOLS
 
 STAR = ("S", "T", "AA", "R")

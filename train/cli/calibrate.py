@@ -23,7 +23,7 @@ def calibrate(archive: Path, task: Path, out: Path, verifier: Path | None, threa
     """
     from stdsearch.calibrate import to_json
     from stdsearch.cli.progress import bars
-    from stdsearch.encoder import save_encoder
+    from stdsearch.encoder import load_encoder, save_encoder
     from stdsearch.search import Archive
     from stdsearch.threads import available_cores, set_threads
     from stdsearch.verifier import load_verifier, save_verifier
@@ -39,4 +39,4 @@ def calibrate(archive: Path, task: Path, out: Path, verifier: Path | None, threa
     if opened.verifier:
         save_verifier(opened.verifier, out, calibration)
     else:
-        save_encoder(opened.encoder, out, calibration)
+        save_encoder(load_encoder(opened.reader.encoder_path), out, calibration)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder
-from stdsearch.encoder.base import pad_phones
+from stdsearch.encoder import Encoder, EncoderSettings, SpanEncoder, pad_phones
 from stdsearch.encoder.span import STRIDE
 from train.augment import AugmentSettings, augmenter
 from train.data import Batch, Batches, Crops, DataSettings
@@ -128,7 +127,7 @@ class SpanRecipe(Recipe):
     def _embed(self, encoder: SpanEncoder, texts: Sequence[Phones]) -> Tensor:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         chunks = [order[i : i + self.spans.text_chunk] for i in range(0, len(order), self.spans.text_chunk)]
-        padded = (pad_phones([texts[i] for i in chunk]) for chunk in chunks)
+        padded = (map(torch.from_numpy, pad_phones([texts[i] for i in chunk])) for chunk in chunks)
         device = encoder.log_prior.device
         embedded = torch.cat([encoder.text(phones.to(device), lengths.to(device)) for phones, lengths in padded])
         return embedded[torch.tensor(order, device=device).argsort()]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.base import pad_phones
+from stdsearch.encoder.interface import pad_phones
 from stdsearch.encoder.segment import SegmentEncoder
 from stdsearch.features import MelSettings
 from train.augment import AugmentSettings, augmenter
@@ -86,6 +86,6 @@ class WordRecipe(Recipe):
 
 def embed_texts(encoder: SegmentEncoder, texts: Sequence[Phones]) -> Tensor:
     """Embeddings (n, dim) of phone strings."""
-    phones, lengths = pad_phones(texts)
+    phones, lengths = map(torch.from_numpy, pad_phones(texts))
     device = next(encoder.parameters()).device
     return encoder.text(phones.to(device), lengths.to(device))[1].float()
