@@ -602,7 +602,7 @@ SLICING = """Dev, as above. Lengths of slices from 0.2 to 1.6 s, and their hop a
 what is no speech too. All with the calibration of 7 / 0.25, which ships. The encoder, of which an archive has one, is
 not counted."""
 LATENCY = """Typed terms of dev, one at a time, after as many others, pronunciation included, the best 20 hits shown;
-again: the same terms once more. Archives of half the memory or less were read through before. The last has 54 GB, of
+again: the same terms once more. Archives of half the memory or less were read through before. The last has 55 GB, of
 which the machine's 24 GiB hold what was used last; confined, pages of files included, it begins with none. First query:
 opens the archive as well; lists of terms with 20 hits each, and with all; places: those rescored. Peak: with the pages
 of files, which the system takes back when it needs them; own: without, at the end. The first archive holds all of the

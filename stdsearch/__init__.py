@@ -23,7 +23,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Archive, imported when first asked for: it brings torch and faiss, which the scorer must not."""
+    """Archive, imported when first asked for: it brings faiss and numba, which the scorer must not."""
     if name == "Archive":
         from stdsearch.search import Archive
 

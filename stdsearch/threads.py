@@ -26,7 +26,8 @@ def available_cores() -> int:
 def set_threads(n_threads: int) -> None:
     """Give torch's operators, faiss' searches, numba's kernels and numpy's products of matrices n_threads each.
 
-    Each of them keeps a pool of its own, so all are set, and the number holds for each of them.
+    Each of them keeps a pool of its own, so all are set, and the number holds for each of them. For torch it
+    holds if that is imported by now; else see `give_torch_its_threads`.
     """
     if n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}; it must be at least 1")

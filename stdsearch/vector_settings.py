@@ -9,7 +9,7 @@ from math import log2, sqrt
 AUTO = "auto"  # the kind that the rule gives
 KINDS = ("exact", "ivf-flat", "ivf-sq8", "ivf-pq")
 EXACT_BELOW = 50_000  # vectors, of a quarter of an hour: they take 26 MB, and a query a millisecond or two
-MOST_LISTS = 16_384  # from 600 hours on: to learn them takes two minutes of CPU and more, half as many a quarter
+MOST_LISTS = 16_384  # from 600 hours on; to learn them takes over two minutes of CPU, half as many a quarter of it
 TRAINED_FROM = 1000  # vectors: from fewer, lists cannot be learnt, and the index is exact whatever was chosen
 TRAINING_VECTORS_PER_LIST = 40  # faiss warns below 39; 64 take 1.6 times as long and find 0.1 % more
 RECALL = 0.99  # the share of the nearest vectors that is to be found

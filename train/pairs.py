@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.interface import pad_phones
+from stdsearch.encoder import pad_phones
 from stdsearch.errors import StdSearchError
 from stdsearch.phones import PHONE_INDEX, PHONES
 from stdsearch.verifier import MARGIN

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.interface import pad_phones
+from stdsearch.encoder import pad_phones
 from stdsearch.errors import StdSearchError
 from stdsearch.features import LOG_FLOOR
 from train.augment import Augment

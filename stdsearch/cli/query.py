@@ -140,12 +140,12 @@ def query(
         from stdsearch.search import Archive
         from stdsearch.threads import available_cores, set_threads
 
-        set_threads(threads or available_cores())
         judge = None
         if verify or verifier:
             from stdsearch.verifier import load_verifier  # with torch, which takes a second and more
 
             judge = load_verifier(verifier)
+        set_threads(threads or available_cores())
         opened = Archive.open(archive, lexicon=lexicon, verifier=judge)
         columns = tuple(dict.fromkeys(columns))
         _check_columns(opened.reader, columns)

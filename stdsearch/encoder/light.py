@@ -18,7 +18,8 @@ from stdsearch.phones import SYMBOLS
 from stdsearch.threads import give_torch_its_threads
 
 _LARGEST = 80.0  # logit that has an exponential in float32; to find the largest of each row takes as long as these
-_EPSILON = 1e-5, 1e-12  # of torch: what a LayerNorm adds to the variance, the least norm that normalising divides by
+_EPSILON = np.float32(1e-5)  # what torch's LayerNorm adds to the variance
+_LEAST_NORM = np.float32(1e-12)  # that torch's normalize divides by
 
 
 def load_for_search(path: Path) -> SearchEncoder:
@@ -160,7 +161,7 @@ class _LayerNorm:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         y: np.ndarray = x - x.mean(axis=-1, keepdims=True)
-        y /= np.sqrt(np.square(y).mean(axis=-1, keepdims=True) + np.float32(_EPSILON[0]))
+        y /= np.sqrt(np.square(y).mean(axis=-1, keepdims=True) + _EPSILON)
         y *= self._weight
         y += self._bias
         return y
@@ -176,5 +177,5 @@ class _Head:
 
     def __call__(self, pooled: np.ndarray) -> np.ndarray:
         embedding = self._second(np.maximum(self._norm(self._first(pooled)), 0))
-        embedding /= np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), np.float32(_EPSILON[1]))
+        embedding /= np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), _LEAST_NORM)
         return embedding

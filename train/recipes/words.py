@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stdsearch.encoder.interface import pad_phones
+from stdsearch.encoder import pad_phones
 from stdsearch.encoder.segment import SegmentEncoder
 from stdsearch.features import MelSettings
 from train.augment import AugmentSettings, augmenter
